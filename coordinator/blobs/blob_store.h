@@ -1,0 +1,47 @@
+// BlobStore: immutable bytes, named by their SHA-256. The adapter here is a directory; the contract
+// suite is tests/contract/blobs. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/core/digest.h"
+
+namespace muster {
+
+class BlobReader {
+ public:
+  virtual ~BlobReader() = default;
+  virtual uint64_t size() const = 0;
+  // Fills `out` from `offset`; returns the bytes read, fewer only at the end.
+  virtual absl::StatusOr<size_t> ReadAt(uint64_t offset, std::span<char> out) const = 0;
+};
+
+// Bytes on their way in. Dropped without Commit, they leave nothing behind.
+class BlobWriter {
+ public:
+  virtual ~BlobWriter() = default;
+  virtual absl::Status Append(std::string_view bytes) = 0;
+  // Durable when it returns. A blob that exists already is fine.
+  virtual absl::StatusOr<Digest> Commit() = 0;
+};
+
+class BlobStore {
+ public:
+  virtual ~BlobStore() = default;
+  virtual absl::StatusOr<std::unique_ptr<BlobWriter>> Create() = 0;
+  virtual absl::StatusOr<std::unique_ptr<BlobReader>> Open(const Digest& digest) const = 0;
+  virtual absl::StatusOr<bool> Has(const Digest& digest) const = 0;
+  virtual absl::Status Delete(const Digest& digest) = 0;  // absent is fine
+};
+
+absl::StatusOr<Digest> PutBlob(BlobStore& blobs, std::string_view bytes);
+// ResourceExhausted above `max_bytes`.
+absl::StatusOr<std::string> GetBlob(const BlobStore& blobs, const Digest& digest, uint64_t max_bytes);
+
+}  // namespace muster

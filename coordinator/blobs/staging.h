@@ -1,0 +1,54 @@
+// Uploads that nobody has consumed yet: one file for each (owner, digest), resumable, never served to
+// anyone. Thread-safe. An owner's uploads are bounded in bytes and in number.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/blobs/blob_store.h"
+#include "proto/core/digest.h"
+#include "proto/core/time.h"
+
+namespace muster {
+
+struct StagedUpload {
+  uint64_t offset = 0;     // bytes held
+  bool complete = false;   // held whole; the digest agreed
+};
+
+struct StagingLimits {
+  uint64_t max_bytes_per_owner = 16ull << 30;
+  uint32_t max_uploads_per_owner = 16;
+};
+
+class StagingArea {
+ public:
+  static absl::StatusOr<std::unique_ptr<StagingArea>> Open(const std::filesystem::path& directory,
+                                                           StagingLimits limits = {});
+  virtual ~StagingArea() = default;
+
+  virtual absl::StatusOr<StagedUpload> Stat(const std::string& owner, const Digest& digest) = 0;
+  // Appends at `offset`, which must be where the upload stands (OutOfRange otherwise, naming the
+  // right offset). One writer at a time for each upload; Aborted for a second one.
+  virtual absl::Status Append(const std::string& owner, const Digest& digest, uint64_t total_size,
+                              uint64_t offset, std::string_view data) = 0;
+  // Makes what was appended durable. When all bytes are there: checks the digest; a mismatch deletes
+  // the upload and answers DataLoss.
+  virtual absl::StatusOr<StagedUpload> Flush(const std::string& owner, const Digest& digest) = 0;
+  // A complete upload, for reading. FailedPrecondition if it is not complete, NotFound if absent.
+  virtual absl::StatusOr<std::unique_ptr<BlobReader>> Open(const std::string& owner,
+                                                           const Digest& digest) = 0;
+  // Moves a complete upload into the blob store.
+  virtual absl::Status Promote(const std::string& owner, const Digest& digest, BlobStore& into) = 0;
+  virtual absl::Status Remove(const std::string& owner, const Digest& digest) = 0;
+  // Deletes uploads that nobody touched since `before`; returns how many.
+  virtual absl::StatusOr<size_t> Sweep(Timestamp before) = 0;
+};
+
+}  // namespace muster

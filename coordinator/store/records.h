@@ -1,0 +1,176 @@
+// What the coordinator remembers: one struct for each table.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "coordinator/round/job_machine.h"
+#include "coordinator/round/round_machine.h"
+#include "proto/core/device_messages.h"
+#include "proto/core/digest.h"
+#include "proto/core/ids.h"
+#include "proto/core/job_spec.h"
+#include "proto/core/labels.h"
+#include "proto/core/manifest.h"
+#include "proto/core/time.h"
+
+namespace muster {
+
+using Metrics = std::map<std::string, double>;
+
+// `row_version` is 0 for a record that is not stored yet and grows by one with every write. Put()
+// compares it: whoever loaded an older version is told Aborted and loads again.
+struct JobRecord {
+  JobId id;
+  uint64_t row_version = 0;
+  JobSpec spec;
+  JobState state;
+  Timestamp submitted;
+  std::string submitted_by;     // principal, such as "researcher/alice"
+  std::string idempotency_key;  // unique unless empty
+  Digest initial_package;
+};
+
+struct RoundRecord {
+  RoundId id;
+  uint64_t row_version = 0;
+  RoundPolicy policy;
+  RoundState state;
+  Digest base_package;          // what participants train from
+  Digest base_weights;
+  Digest optimizer_state;       // blob that the server optimizer starts from, or empty
+  Digest partial_sum;           // blob of the durable sum so far, or empty
+  uint32_t model_version = 0;   // made by this round; 0 until committed
+  Metrics metrics;              // example-weighted means of the participants', once committed
+  Metrics evaluation;           // of the version that the round made
+  uint64_t bytes_up = 0;
+  uint64_t bytes_down = 0;
+};
+
+enum class InvocationStatus { kOpen, kReported, kFailed, kRefused, kExpired };
+std::string_view InvocationStatusName(InvocationStatus status);
+
+// One run of one function on one device. Unique in (round, function, device): a device counts at
+// most once in a round.
+struct InvocationRecord {
+  InvocationId id;
+  uint64_t row_version = 0;
+  DeviceId device;
+  FunctionKind function = FunctionKind::kTrain;
+  RoundId round;
+  Digest package;
+  uint64_t seed = 0;
+  Timestamp created;
+  Timestamp deadline;
+  std::string traceparent;
+  InvocationStatus status = InvocationStatus::kOpen;
+  Digest update;                // that was offered
+  uint64_t examples = 0;
+  Metrics metrics;
+  Metering metering;
+  std::string reason;           // of kFailed, kRefused, kExpired
+  Timestamp finished;
+};
+
+enum class TaskKind {
+  kOpenRound,            // make round `round` of its job, invite
+  kRoundDeadline,
+  kCloseSum,             // finalize the round: mean, optimizer, new version
+  kTellJob,              // hand the round's end to the job machine
+  kCancelRound,
+  kRequestEvaluation,    // of `model_version`
+  kEvaluationDeadline,
+};
+std::string_view TaskKindName(TaskKind kind);
+
+// Something to do: an effect that a transaction committed (due at once), or a timer (due later).
+// Tasks are claimed by lease; `fence` grows with every claim and must still be the same when the
+// claimant completes it, so that a claimant whose lease ran out cannot do harm.
+struct TaskRecord {
+  std::string key;              // unique: "close-sum/JOB/r3.a1"
+  TaskKind kind = TaskKind::kOpenRound;
+  RoundId round;
+  uint32_t model_version = 0;
+  std::string detail;           // such as a reason
+  Timestamp due;
+  Timestamp leased_until;       // {0}: free
+  uint64_t fence = 0;
+  uint32_t attempts = 0;
+};
+
+struct DeviceRecord {
+  DeviceId id;
+  uint64_t row_version = 0;
+  Labels labels;
+  bool revoked = false;
+  std::string revoked_reason;
+  Timestamp enrolled;
+  Timestamp last_seen;
+  std::string certificate_serial;
+  Timestamp certificate_expires;
+  std::string agent_version;
+  Eligibility eligibility;
+  uint64_t applied_generation = 0;
+  std::vector<ModelStatus> models;
+  std::string last_report_id;   // of the metering last counted
+};
+
+struct TokenRecord {
+  TokenId id;
+  uint64_t row_version = 0;
+  Digest secret_hash;
+  uint32_t uses = 1;
+  uint32_t used = 0;
+  Timestamp created;
+  Timestamp expires;
+  Labels labels;
+  bool revoked = false;
+};
+
+struct ModelRecord {
+  ModelVersion id;
+  uint64_t row_version = 0;
+  Digest package;
+  Digest weights;
+  Digest module;                // TorchScript file, or empty
+  Digest manifest;
+  Digest optimizer_state;       // after the round, or empty
+  uint64_t weights_bytes = 0;
+  Lineage lineage;
+  Metrics evaluation;
+};
+
+enum class PromotionPhase { kRollingOut, kLive, kRolledBack, kSuperseded };
+std::string_view PromotionPhaseName(PromotionPhase phase);
+
+// Devices take, for each model name, the newest promotion that is not rolled back and whose cohort
+// matches their labels. So a roll-back uncovers the one before it.
+struct PromotionRecord {
+  PromotionId id;
+  uint64_t row_version = 0;
+  ModelVersion model;
+  Digest package;
+  Selector cohort;
+  bool personalize = true;
+  PromotionPhase phase = PromotionPhase::kRollingOut;
+  Timestamp created;
+  std::string created_by;
+  uint32_t previous_version = 0;
+  uint64_t generation = 0;      // of the desired state that it began
+};
+
+// Added up for each (job, device). `job` is "serving" for what desired state costs.
+struct UsageRecord {
+  std::string job;
+  DeviceId device;
+  uint64_t invocations = 0;
+  uint64_t wall_us = 0;
+  uint64_t cpu_us = 0;
+  uint64_t bytes_up = 0;
+  uint64_t bytes_down = 0;
+  uint64_t cold_starts = 0;
+};
+
+}  // namespace muster

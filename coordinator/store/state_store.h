@@ -1,0 +1,114 @@
+// StateStore: everything that must survive the coordinator, behind one interface with one contract
+// suite (tests/contract/store). Adapters: memory/ and sqlite/.
+//
+// Write() runs its function in a transaction: all of it becomes durable, or none does. It returns OK
+// only after the commit is durable. Adapters commit in groups: functions that wait together share one
+// commit, each isolated by a savepoint. A function may run more than once and must have no effects
+// outside the transaction. Read() sees one consistent snapshot.
+//
+// Errors: NotFound for an absent record, AlreadyExists for a broken uniqueness rule, Aborted when a
+// row_version or a fence is stale (load again and retry), ResourceExhausted when the disk is full,
+// Unavailable when the store is away for the moment.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/store/records.h"
+
+namespace muster {
+
+struct Page {
+  std::string after;   // exclusive; "" from the start. The key of the last row of the page before.
+  size_t limit = 100;
+};
+
+class StoreReader {
+ public:
+  virtual ~StoreReader() = default;
+
+  virtual absl::StatusOr<JobRecord> FindJob(const JobId& id) const = 0;
+  virtual absl::StatusOr<JobRecord> FindJobByKey(const std::string& idempotency_key) const = 0;
+  // Newest first; `after` is a job id.
+  virtual absl::StatusOr<std::vector<JobRecord>> ListJobs(const Page& page) const = 0;
+
+  virtual absl::StatusOr<RoundRecord> FindRound(const RoundId& id) const = 0;
+  // All attempts, ordered by (number, attempt), from number `from` on.
+  virtual absl::StatusOr<std::vector<RoundRecord>> ListRounds(const JobId& job, uint32_t from,
+                                                              size_t limit) const = 0;
+  virtual absl::StatusOr<std::vector<RoundRecord>> ListCollectingRounds() const = 0;
+
+  virtual absl::StatusOr<InvocationRecord> FindInvocation(const InvocationId& id) const = 0;
+  // Ordered by device, so that sums over them do not depend on arrival.
+  virtual absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(
+      const RoundId& round, FunctionKind function) const = 0;
+  virtual absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(
+      const DeviceId& device) const = 0;
+
+  virtual absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const = 0;  // unleased or leased
+  virtual absl::StatusOr<TaskRecord> FindTask(const std::string& key) const = 0;
+
+  virtual absl::StatusOr<DeviceRecord> FindDevice(const DeviceId& id) const = 0;
+  virtual absl::StatusOr<std::vector<DeviceRecord>> ListDevices(const Page& page) const = 0;
+
+  virtual absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const = 0;
+  virtual absl::StatusOr<std::vector<TokenRecord>> ListTokens() const = 0;
+
+  virtual absl::StatusOr<ModelRecord> FindModel(const ModelVersion& id) const = 0;
+  virtual absl::StatusOr<ModelRecord> FindLatestModel(const ModelName& name) const = 0;
+  // Ordered by name, then newest version first; empty name: all. `after` is "name@version".
+  virtual absl::StatusOr<std::vector<ModelRecord>> ListModels(const std::string& name,
+                                                              const Page& page) const = 0;
+
+  virtual absl::StatusOr<PromotionRecord> FindPromotion(const PromotionId& id) const = 0;
+  // Newest first; empty name: all.
+  virtual absl::StatusOr<std::vector<PromotionRecord>> ListPromotions(
+      const std::string& name) const = 0;
+  virtual absl::StatusOr<uint64_t> CurrentGeneration() const = 0;
+
+  // Empty job or device: all.
+  virtual absl::StatusOr<std::vector<UsageRecord>> ListUsage(const std::string& job,
+                                                             const std::string& device) const = 0;
+};
+
+class StoreTx : public StoreReader {
+ public:
+  // Each Put inserts when record.row_version is 0 and otherwise replaces that very version. On
+  // success the stored version is record.row_version + 1.
+  virtual absl::Status PutJob(const JobRecord& record) = 0;
+  virtual absl::Status PutRound(const RoundRecord& record) = 0;
+  virtual absl::Status PutInvocation(const InvocationRecord& record) = 0;
+  virtual absl::Status PutDevice(const DeviceRecord& record) = 0;
+  virtual absl::Status PutToken(const TokenRecord& record) = 0;
+  virtual absl::Status PutModel(const ModelRecord& record) = 0;
+  virtual absl::Status PutPromotion(const PromotionRecord& record) = 0;
+
+  // A task whose key exists is left as it is: effects are idempotent.
+  virtual absl::Status AddTask(const TaskRecord& task) = 0;
+  // Absent is fine.
+  virtual absl::Status DeleteTask(const std::string& key) = 0;
+  // Up to `limit` tasks that are due and not leased: leases them until `leased_until`, with a new
+  // fence, and counts the attempt. Earliest due first.
+  virtual absl::StatusOr<std::vector<TaskRecord>> ClaimTasks(Timestamp now, Timestamp leased_until,
+                                                             size_t limit) = 0;
+  // Deletes the task if `fence` is still its fence; Aborted otherwise.
+  virtual absl::Status CompleteTask(const std::string& key, uint64_t fence) = 0;
+  // Gives a claimed task back, due again at `due`.
+  virtual absl::Status PostponeTask(const std::string& key, uint64_t fence, Timestamp due) = 0;
+
+  virtual absl::Status AddUsage(const UsageRecord& delta) = 0;
+  virtual absl::StatusOr<uint64_t> NextGeneration() = 0;
+};
+
+class StateStore {
+ public:
+  virtual ~StateStore() = default;
+  virtual absl::Status Write(const std::function<absl::Status(StoreTx&)>& work) = 0;
+  virtual absl::Status Read(const std::function<absl::Status(const StoreReader&)>& work) const = 0;
+};
+
+}  // namespace muster
