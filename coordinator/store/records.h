@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/rollout/rollout_machine.h"
 #include "coordinator/round/job_machine.h"
 #include "coordinator/round/round_machine.h"
 #include "proto/core/device_messages.h"
@@ -142,7 +143,7 @@ struct ModelRecord {
   Metrics evaluation;
 };
 
-enum class PromotionPhase { kRollingOut, kLive, kRolledBack, kSuperseded };
+using PromotionPhase = RolloutPhase;
 std::string_view PromotionPhaseName(PromotionPhase phase);
 
 // Devices take, for each model name, the newest promotion that is not rolled back and whose cohort
