@@ -7,6 +7,7 @@
 #include <string_view>
 #include <variant>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "proto/core/architecture.h"
 #include "proto/core/digest.h"

@@ -32,11 +32,17 @@ inline constexpr double kMaxOverSelection = 4.0;
 inline constexpr uint32_t kMaxRoundAttempts = 10;
 inline constexpr uint64_t kMaxParameters = 1ull << 30;      // one model, 4 GiB of float32
 inline constexpr uint64_t kMaxExamplesPerUpdate = 1ull << 24;
+inline constexpr auto kMaxRoundDeadline = 24h * 7;
+inline constexpr uint32_t kMaxEpochs = 10'000;              // per round, on the device
+inline constexpr uint32_t kMaxLocalSteps = 10'000'000;      // per round, on the device
+inline constexpr uint32_t kMaxBatchSize = 1u << 16;
+inline constexpr uint32_t kMaxCalibrationExamples = 1u << 16;
 
 // Packages.
 inline constexpr size_t kMaxManifestBytes = 4u << 20;
 inline constexpr size_t kMaxLayoutEntries = 100'000;
 inline constexpr size_t kMaxTensorRank = 8;
+inline constexpr size_t kMaxParameterNameLength = 512;
 inline constexpr size_t kMaxResources = 64;
 
 // Identity.

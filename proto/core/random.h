@@ -1,6 +1,7 @@
 // Chance by argument.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>

@@ -3,7 +3,9 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 

@@ -2,6 +2,7 @@
 // and what to do next.
 #pragma once
 
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
