@@ -19,8 +19,6 @@
 
 namespace muster {
 
-using Metrics = std::map<std::string, double>;
-
 // `row_version` is 0 for a record that is not stored yet and grows by one with every write. Put()
 // compares it: whoever loaded an older version is told Aborted and loads again.
 struct JobRecord {
@@ -32,6 +30,7 @@ struct JobRecord {
   std::string submitted_by;     // principal, such as "researcher/alice"
   std::string idempotency_key;  // unique unless empty
   Digest initial_package;
+  friend bool operator==(const JobRecord&, const JobRecord&) = default;
 };
 
 struct RoundRecord {
@@ -39,19 +38,20 @@ struct RoundRecord {
   uint64_t row_version = 0;
   RoundPolicy policy;
   RoundState state;
-  Digest base_package;          // what participants train from
+  Digest base_package;  // what participants train from
   Digest base_weights;
-  Digest optimizer_state;       // blob that the server optimizer starts from, or empty
-  Digest partial_sum;           // blob of the durable sum so far, or empty
-  uint32_t model_version = 0;   // made by this round; 0 until committed
-  Metrics metrics;              // example-weighted means of the participants', once committed
-  Metrics evaluation;           // of the version that the round made
+  Digest optimizer_state;      // blob that the server optimizer starts from, or empty
+  Digest partial_sum;          // blob of the durable sum so far, or empty
+  uint32_t model_version = 0;  // made by this round; 0 until committed
+  Metrics metrics;             // example-weighted means of the participants', once committed
+  Metrics evaluation;          // of the version that the round made
   uint64_t bytes_up = 0;
   uint64_t bytes_down = 0;
+  friend bool operator==(const RoundRecord&, const RoundRecord&) = default;
 };
 
 enum class InvocationStatus { kOpen, kReported, kFailed, kRefused, kExpired };
-std::string_view InvocationStatusName(InvocationStatus status);
+std::string_view InvocationStatusName(InvocationStatus status);  // "open", ...
 
 // One run of one function on one device. Unique in (round, function, device): a device counts at
 // most once in a round.
@@ -67,21 +67,19 @@ struct InvocationRecord {
   Timestamp deadline;
   std::string traceparent;
   InvocationStatus status = InvocationStatus::kOpen;
-  Digest update;                // that was offered
+  Digest update;  // that was offered
   uint64_t examples = 0;
   Metrics metrics;
   Metering metering;
-  std::string reason;           // of kFailed, kRefused, kExpired
+  std::string reason;  // of kFailed, kRefused, kExpired
   Timestamp finished;
+  friend bool operator==(const InvocationRecord&, const InvocationRecord&) = default;
 };
 
 enum class TaskKind {
-  kOpenRound,            // make round `round` of its job, invite
   kRoundDeadline,
-  kCloseSum,             // finalize the round: mean, optimizer, new version
-  kTellJob,              // hand the round's end to the job machine
-  kCancelRound,
-  kRequestEvaluation,    // of `model_version`
+  kCloseSum,  // finalize the round: mean, optimizer, new version
+  kRequestEvaluation,  // of `model_version`
   kEvaluationDeadline,
 };
 std::string_view TaskKindName(TaskKind kind);
@@ -90,15 +88,16 @@ std::string_view TaskKindName(TaskKind kind);
 // Tasks are claimed by lease; `fence` grows with every claim and must still be the same when the
 // claimant completes it, so that a claimant whose lease ran out cannot do harm.
 struct TaskRecord {
-  std::string key;              // unique: "close-sum/JOB/r3.a1"
-  TaskKind kind = TaskKind::kOpenRound;
+  std::string key;  // unique: "close-sum/JOB/r3.a1"
+  TaskKind kind = TaskKind::kCloseSum;
   RoundId round;
   uint32_t model_version = 0;
-  std::string detail;           // such as a reason
+  std::string detail;  // such as a reason
   Timestamp due;
-  Timestamp leased_until;       // {0}: free
+  Timestamp leased_until;  // {0}: free
   uint64_t fence = 0;
   uint32_t attempts = 0;
+  friend bool operator==(const TaskRecord&, const TaskRecord&) = default;
 };
 
 struct DeviceRecord {
@@ -115,7 +114,8 @@ struct DeviceRecord {
   Eligibility eligibility;
   uint64_t applied_generation = 0;
   std::vector<ModelStatus> models;
-  std::string last_report_id;   // of the metering last counted
+  std::string last_report_id;  // of the metering last counted
+  friend bool operator==(const DeviceRecord&, const DeviceRecord&) = default;
 };
 
 struct TokenRecord {
@@ -128,6 +128,7 @@ struct TokenRecord {
   Timestamp expires;
   Labels labels;
   bool revoked = false;
+  friend bool operator==(const TokenRecord&, const TokenRecord&) = default;
 };
 
 struct ModelRecord {
@@ -135,12 +136,13 @@ struct ModelRecord {
   uint64_t row_version = 0;
   Digest package;
   Digest weights;
-  Digest module;                // TorchScript file, or empty
+  Digest module;  // TorchScript file, or empty
   Digest manifest;
-  Digest optimizer_state;       // after the round, or empty
+  Digest optimizer_state;  // after the round, or empty
   uint64_t weights_bytes = 0;
   Lineage lineage;
   Metrics evaluation;
+  friend bool operator==(const ModelRecord&, const ModelRecord&) = default;
 };
 
 using PromotionPhase = RolloutPhase;
@@ -159,7 +161,8 @@ struct PromotionRecord {
   Timestamp created;
   std::string created_by;
   uint32_t previous_version = 0;
-  uint64_t generation = 0;      // of the desired state that it began
+  uint64_t generation = 0;  // of the desired state that it began
+  friend bool operator==(const PromotionRecord&, const PromotionRecord&) = default;
 };
 
 // Added up for each (job, device). `job` is "serving" for what desired state costs.
@@ -172,6 +175,7 @@ struct UsageRecord {
   uint64_t bytes_up = 0;
   uint64_t bytes_down = 0;
   uint64_t cold_starts = 0;
+  friend bool operator==(const UsageRecord&, const UsageRecord&) = default;
 };
 
 }  // namespace muster

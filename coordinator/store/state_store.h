@@ -1,14 +1,19 @@
 // StateStore: everything that must survive the coordinator, behind one interface with one contract
 // suite (tests/contract/store). Adapters: memory/ and sqlite/.
 //
-// Write() runs its function in a transaction: all of it becomes durable, or none does. It returns OK
-// only after the commit is durable. Adapters commit in groups: functions that wait together share one
-// commit, each isolated by a savepoint. A function may run more than once and must have no effects
-// outside the transaction. Read() sees one consistent snapshot.
+// Write() runs its function in a transaction: all of it becomes durable, or none does. It returns
+// OK only after the commit is durable. Adapters commit in groups: functions that wait together
+// share one commit, each isolated by a savepoint. A function may run more than once and must have
+// no effects outside the transaction. Read() sees one consistent snapshot.
+//
+// Nobody sees a write before it is durable: the answer to a function that failed waits for the
+// commit of those beside it too.
 //
 // Errors: NotFound for an absent record, AlreadyExists for a broken uniqueness rule, Aborted when a
-// row_version or a fence is stale (load again and retry), ResourceExhausted when the disk is full,
-// Unavailable when the store is away for the moment.
+// row_version or a fence is stale (load again and retry), FailedPrecondition for a round without
+// its job, an invocation without its round, and Write() or Read() called from inside Write(),
+// ResourceExhausted when the disk is full, Unavailable when the store is away for the moment,
+// DataLoss when it is corrupted.
 #pragma once
 
 #include <functional>
@@ -23,8 +28,18 @@
 namespace muster {
 
 struct Page {
-  std::string after;   // exclusive; "" from the start. The key of the last row of the page before.
+  std::string after;  // exclusive; "" from the start. The key of the last row of the page before.
   size_t limit = 100;
+};
+
+// Totals since the store was opened.
+struct StoreStats {
+  uint64_t commits = 0;        // durable commits
+  uint64_t writes = 0;         // functions made durable by them
+  uint64_t failed_writes = 0;  // functions that were answered an error
+  uint64_t largest_group = 0;  // functions in one commit
+  double commit_seconds = 0;   // spent in commits
+  uint64_t waiting = 0;        // functions in the queue now
 };
 
 class StoreReader {
@@ -40,22 +55,28 @@ class StoreReader {
   // All attempts, ordered by (number, attempt), from number `from` on.
   virtual absl::StatusOr<std::vector<RoundRecord>> ListRounds(const JobId& job, uint32_t from,
                                                               size_t limit) const = 0;
+  // Ordered by round id.
   virtual absl::StatusOr<std::vector<RoundRecord>> ListCollectingRounds() const = 0;
 
   virtual absl::StatusOr<InvocationRecord> FindInvocation(const InvocationId& id) const = 0;
   // Ordered by device, so that sums over them do not depend on arrival.
   virtual absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(
       const RoundId& round, FunctionKind function) const = 0;
+  // Oldest first.
   virtual absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(
       const DeviceId& device) const = 0;
 
-  virtual absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const = 0;  // unleased or leased
+  // When the next task can be claimed: it is due and its lease, if any, has run out.
+  virtual absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const = 0;
   virtual absl::StatusOr<TaskRecord> FindTask(const std::string& key) const = 0;
 
   virtual absl::StatusOr<DeviceRecord> FindDevice(const DeviceId& id) const = 0;
+  // Ordered by id.
   virtual absl::StatusOr<std::vector<DeviceRecord>> ListDevices(const Page& page) const = 0;
+  virtual absl::StatusOr<size_t> CountDevices() const = 0;  // revoked ones too
 
   virtual absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const = 0;
+  // Newest first.
   virtual absl::StatusOr<std::vector<TokenRecord>> ListTokens() const = 0;
 
   virtual absl::StatusOr<ModelRecord> FindModel(const ModelVersion& id) const = 0;
@@ -65,12 +86,12 @@ class StoreReader {
                                                               const Page& page) const = 0;
 
   virtual absl::StatusOr<PromotionRecord> FindPromotion(const PromotionId& id) const = 0;
-  // Newest first; empty name: all.
+  // Newest generation first; empty name: all.
   virtual absl::StatusOr<std::vector<PromotionRecord>> ListPromotions(
       const std::string& name) const = 0;
   virtual absl::StatusOr<uint64_t> CurrentGeneration() const = 0;
 
-  // Empty job or device: all.
+  // Ordered by (job, device). Empty job or device: all.
   virtual absl::StatusOr<std::vector<UsageRecord>> ListUsage(const std::string& job,
                                                              const std::string& device) const = 0;
 };
@@ -87,20 +108,23 @@ class StoreTx : public StoreReader {
   virtual absl::Status PutModel(const ModelRecord& record) = 0;
   virtual absl::Status PutPromotion(const PromotionRecord& record) = 0;
 
-  // A task whose key exists is left as it is: effects are idempotent.
+  // The new task is free. A task whose key exists is left as it is: effects are idempotent.
   virtual absl::Status AddTask(const TaskRecord& task) = 0;
   // Absent is fine.
   virtual absl::Status DeleteTask(const std::string& key) = 0;
   // Up to `limit` tasks that are due and not leased: leases them until `leased_until`, with a new
-  // fence, and counts the attempt. Earliest due first.
+  // fence, and counts the attempt. Earliest due first. Fences grow over all tasks, so a task that
+  // was completed and added again never meets its old fence.
   virtual absl::StatusOr<std::vector<TaskRecord>> ClaimTasks(Timestamp now, Timestamp leased_until,
                                                              size_t limit) = 0;
   // Deletes the task if `fence` is still its fence; Aborted otherwise.
   virtual absl::Status CompleteTask(const std::string& key, uint64_t fence) = 0;
-  // Gives a claimed task back, due again at `due`.
+  // Gives a claimed task back, due again at `due`; its fence is stale from then on.
   virtual absl::Status PostponeTask(const std::string& key, uint64_t fence, Timestamp due) = 0;
 
+  // Adds up; totals stop at the largest int64.
   virtual absl::Status AddUsage(const UsageRecord& delta) = 0;
+  // Counts up by one, from 1.
   virtual absl::StatusOr<uint64_t> NextGeneration() = 0;
 };
 
@@ -109,6 +133,7 @@ class StateStore {
   virtual ~StateStore() = default;
   virtual absl::Status Write(const std::function<absl::Status(StoreTx&)>& work) = 0;
   virtual absl::Status Read(const std::function<absl::Status(const StoreReader&)>& work) const = 0;
+  virtual StoreStats Stats() const = 0;
 };
 
 }  // namespace muster

@@ -1,0 +1,50 @@
+// The errors that both adapters answer, in the same words.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace muster {
+
+inline absl::Status NoSuchRecord(std::string_view what, std::string_view key) {
+  return absl::NotFoundError(absl::StrCat("there is no ", what, " ", key));
+}
+
+inline absl::Status RecordExists(std::string_view what, std::string_view key) {
+  return absl::AlreadyExistsError(absl::StrCat(what, " ", key, " exists already"));
+}
+
+inline absl::Status MissingParent(std::string_view what, std::string_view key,
+                                  std::string_view parent) {
+  return absl::FailedPreconditionError(absl::StrCat(what, " ", key, " belongs to ", parent,
+                                                    ", which does not exist; store that first"));
+}
+
+// The rule of every Put: `stored` is the version in the store, if any, `given` the one that the
+// caller loaded.
+inline absl::Status CheckRowVersion(std::string_view what, std::string_view key,
+                                    std::optional<uint64_t> stored, uint64_t given) {
+  if (given == 0) return stored.has_value() ? RecordExists(what, key) : absl::OkStatus();
+  if (!stored.has_value()) return NoSuchRecord(what, key);
+  if (*stored == given) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(what, " ", key, " is at version ", *stored, ", not ",
+                                         given, ": somebody else changed it; load it again"));
+}
+
+inline absl::Status StaleFence(std::string_view key, uint64_t fence) {
+  return absl::AbortedError(absl::StrCat("task ", key, " is no longer held under fence ", fence,
+                                         ": its lease ran out and somebody else took it"));
+}
+
+// Totals of usage live in signed 64-bit columns.
+inline uint64_t AddSaturating(uint64_t a, uint64_t b) {
+  constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
+  return a >= kMax || b >= kMax - a ? kMax : a + b;
+}
+
+}  // namespace muster
