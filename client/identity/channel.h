@@ -1,0 +1,17 @@
+// The device's channel to its coordinator.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/identity/device_identity.h"
+#include "proto/transport/channel.h"
+
+namespace muster {
+
+// mTLS with the device's certificate; errors as Connect's.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ConnectCoordinator(const std::string& coordinator,
+                                                                  const DeviceIdentity& identity);
+
+}  // namespace muster

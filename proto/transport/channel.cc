@@ -1,0 +1,107 @@
+#include "proto/transport/channel.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/core/files.h"
+#include "proto/core/limits.h"
+#include "proto/core/status.h"
+#include "proto/transport/host_port.h"
+#include "proto/x509/certificate.h"
+#include "proto/x509/ec_key.h"
+
+namespace muster {
+namespace {
+
+// gRPC retries a call that never reached the server's code, with jitter of its own.
+constexpr char kServiceConfig[] = R"({"methodConfig": [{
+  "name": [{}],
+  "retryPolicy": {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"]
+  }
+}]})";
+
+int Milliseconds(std::chrono::milliseconds value) { return static_cast<int>(value.count()); }
+
+grpc::ChannelArguments Arguments() {
+  grpc::ChannelArguments arguments;
+  arguments.SetSslTargetNameOverride(kCoordinatorName);
+  arguments.SetServiceConfigJSON(kServiceConfig);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 1);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMaxMessageBytes));
+  arguments.SetMaxSendMessageSize(static_cast<int>(limits::kMaxMessageBytes));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveTime));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, Milliseconds(kReconnectBackoffMin));
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, Milliseconds(kReconnectBackoffMax));
+  return arguments;
+}
+
+// gRPC answers bad PEM with a channel that fails each call without a reason: say it here instead.
+absl::Status CheckMaterial(const TlsMaterial& material) {
+  absl::StatusOr<Certificate> ca = Certificate::FromPem(material.ca_pem);
+  if (!ca.ok()) return Annotate(ca.status(), "CA certificate");
+  if (material.certificate_pem.empty() && material.key_pem.empty()) return absl::OkStatus();
+  absl::StatusOr<Certificate> leaf = Certificate::FromPem(material.certificate_pem);
+  if (!leaf.ok()) return Annotate(leaf.status(), "own certificate");
+  MUSTER_ASSIGN_OR_RETURN(EcPrivateKey key, EcPrivateKey::FromPem(material.key_pem));
+  MUSTER_ASSIGN_OR_RETURN(EcPublicKey certified, leaf->PublicKey());
+  if (!(certified == key.PublicKey())) {
+    return absl::InvalidArgumentError(
+        "the private key is not the one that the certificate was issued for; the files come from "
+        "two different credentials");
+  }
+  absl::Status valid = leaf->VerifyIssuedBy(*ca, CertificateUse::kClient, SystemClock().Now());
+  return valid.ok() ? valid : Annotate(valid, "own certificate");
+}
+
+absl::StatusOr<std::string> ReadPem(const std::filesystem::path& path) {
+  absl::StatusOr<std::string> pem = ReadFile(path, kMaxPemBytes);
+  if (absl::IsNotFound(pem.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(path.string(), " is missing; a credential folder holds ", kCaFile, ", ",
+                     kCertificateFile, " and ", kKeyFile,
+                     ": `muster-coordinator init` makes the first operator's, and "
+                     "`muster-coordinator credential` makes more"));
+  }
+  return pem;
+}
+
+}  // namespace
+
+absl::StatusOr<TlsMaterial> LoadTlsMaterial(const std::filesystem::path& dir) {
+  TlsMaterial material;
+  MUSTER_ASSIGN_OR_RETURN(material.ca_pem, ReadPem(dir / kCaFile));
+  MUSTER_ASSIGN_OR_RETURN(material.certificate_pem, ReadPem(dir / kCertificateFile));
+  MUSTER_ASSIGN_OR_RETURN(material.key_pem, ReadPem(dir / kKeyFile));
+  return material;
+}
+
+absl::Status SaveTlsMaterial(const std::filesystem::path& dir, const TlsMaterial& material) {
+  std::error_code error;
+  std::filesystem::create_directories(dir, error);
+  if (error) return ErrnoStatus(error.value(), "making the credential folder", dir);
+  MUSTER_RETURN_IF_ERROR(WriteFileDurably(dir / kKeyFile, material.key_pem, kPrivateKeyMode));
+  MUSTER_RETURN_IF_ERROR(
+      WriteFileDurably(dir / kCertificateFile, material.certificate_pem, kPublicFileMode));
+  return WriteFileDurably(dir / kCaFile, material.ca_pem, kPublicFileMode);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& address,
+                                                       const TlsMaterial& material) {
+  MUSTER_ASSIGN_OR_RETURN(HostPort target, HostPort::Parse(address));
+  MUSTER_RETURN_IF_ERROR(CheckMaterial(material));
+  grpc::SslCredentialsOptions options{material.ca_pem, material.key_pem, material.certificate_pem};
+  return grpc::CreateCustomChannel(target.ToString(), grpc::SslCredentials(options), Arguments());
+}
+
+}  // namespace muster

@@ -1,0 +1,42 @@
+#include "proto/transport/host_port.h"
+
+#include <charconv>
+
+#include "absl/strings/str_cat.h"
+
+namespace muster {
+namespace {
+
+bool IsHostCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '-' || c == '_' || c == ':' || c == '%';
+}
+
+}  // namespace
+
+std::string HostPort::ToString() const {
+  if (host.find(':') != std::string::npos) return absl::StrCat("[", host, "]:", port);
+  return absl::StrCat(host, ":", port);
+}
+
+absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
+  const absl::Status error = absl::InvalidArgumentError(
+      "coordinator address: expected HOST:PORT, like coordinator.example:7443 or [::1]:7443");
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return error;
+  std::string_view host = text.substr(0, colon);
+  std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (host.empty() || host.size() > kMaxHostBytes) return error;
+  if (!bracketed && host.find(':') != std::string_view::npos) return error;
+  for (char c : host) {
+    if (!IsHostCharacter(c)) return error;
+  }
+  HostPort parsed{std::string(host), 0};
+  auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), parsed.port);
+  if (failure != std::errc() || end != port.data() + port.size() || parsed.port == 0) return error;
+  return parsed;
+}
+
+}  // namespace muster
