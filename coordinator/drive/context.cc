@@ -1,0 +1,35 @@
+#include "coordinator/drive/context.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace muster {
+namespace {
+
+// Each retry means that another writer got through, so contention resolves itself quickly.
+constexpr int kMaxCommitAttempts = 32;
+
+}  // namespace
+
+absl::Status Transact(DriveContext& context,
+                      const std::function<absl::Status(StoreTx&, AfterCommit&)>& work) {
+  absl::Status status;
+  for (int attempt = 0; attempt < kMaxCommitAttempts; ++attempt) {
+    AfterCommit after;
+    status = context.store.Write([&](StoreTx& tx) {
+      after.Clear();
+      return work(tx, after);
+    });
+    if (status.ok()) {
+      for (const std::string& key : after.keys()) context.wakeups.Wake(key);
+      return status;
+    }
+    if (!absl::IsAborted(status)) return status;
+  }
+  return absl::UnavailableError(
+      absl::StrCat("gave up after ", kMaxCommitAttempts, " conflicting commits: ", status.message()));
+}
+
+std::string DeviceKey(const DeviceId& device) { return "device/" + device.value(); }
+std::string JobKey(const JobId& job) { return "job/" + job.value(); }
+
+}  // namespace muster

@@ -1,0 +1,62 @@
+// What the driver works with, and how it commits.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "coordinator/blobs/blob_store.h"
+#include "coordinator/blobs/staging.h"
+#include "coordinator/drive/wakeups.h"
+#include "coordinator/store/state_store.h"
+#include "models/package/package.h"
+#include "proto/core/random.h"
+#include "proto/core/time.h"
+
+namespace muster {
+
+struct DriveOptions {
+  Duration pace_min = std::chrono::seconds(2);    // between check-ins of an idle device
+  Duration pace_max = std::chrono::minutes(10);
+  double check_ins_per_second = 500;              // that pace steering aims at
+  Duration presence = std::chrono::minutes(2);    // a device seen within this may be selected
+  Duration touch_every = std::chrono::seconds(10);// how often last_seen is written
+  Duration task_lease = std::chrono::seconds(60);
+  size_t max_staged_batch = 64;                   // updates in one commit of a partial sum
+};
+
+// References to the parts; main.cc owns them.
+struct DriveContext {
+  StateStore& store;
+  BlobStore& blobs;
+  StagingArea& staging;
+  Clock& clock;
+  RandomSource& random;
+  const PackageSigner& signer;
+  WakeUps& wakeups;
+  DriveOptions options;
+};
+
+// Who has to be woken once the transaction is durable. Only hints: whoever misses one polls.
+class AfterCommit {
+ public:
+  void Wake(std::string key) { keys_.insert(std::move(key)); }
+  void Clear() { keys_.clear(); }
+  const std::set<std::string>& keys() const { return keys_; }
+
+ private:
+  std::set<std::string> keys_;
+};
+
+// Runs `work` in a transaction, again when another writer came first (Aborted), and wakes whom it
+// named after the commit.
+absl::Status Transact(DriveContext& context,
+                      const std::function<absl::Status(StoreTx&, AfterCommit&)>& work);
+
+// Wake-up keys.
+std::string DeviceKey(const DeviceId& device);
+std::string JobKey(const JobId& job);
+inline constexpr char kTasksKey[] = "tasks";
+
+}  // namespace muster

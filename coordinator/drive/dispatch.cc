@@ -1,0 +1,161 @@
+#include "coordinator/drive/dispatch.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/drive/transitions.h"
+#include "proto/core/status.h"
+
+namespace muster {
+namespace {
+
+absl::Status RefuseIfRevoked(const DeviceRecord& device) {
+  if (!device.revoked) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("device ", device.id.value(), " was revoked: ", device.revoked_reason,
+                   "; an operator must enrol it again with a new join token"));
+}
+
+// A round that this device could still join: collecting, a place free, its labels match, and it was
+// not invited before.
+absl::StatusOr<bool> CanJoin(const StoreReader& reader, const RoundRecord& round,
+                             const JobSpec& spec, const DeviceRecord& device, Timestamp now) {
+  if (WhyNotInvite(round.policy, round.state, now)) return false;
+  if (!Participates(spec, device)) return false;
+  auto existing =
+      reader.FindInvocation(InvocationIdFor(round.id, FunctionKind::kTrain, device.id));
+  if (existing.ok()) return false;
+  if (absl::IsNotFound(existing.status())) return true;
+  return existing.status();
+}
+
+bool IsOpenFor(const StoreReader& reader, const InvocationRecord& invocation, Timestamp now) {
+  if (now >= invocation.deadline) return false;
+  if (invocation.function != FunctionKind::kTrain) return true;
+  auto round = reader.FindRound(invocation.round);
+  return round.ok() && std::holds_alternative<Collecting>(round->state);
+}
+
+Invocation ToInvocation(const InvocationRecord& record) {
+  return {.id = record.id,
+          .function = record.function,
+          .package = record.package,
+          .job = record.round.job,
+          .round = record.round.number,
+          .attempt = record.round.attempt,
+          .seed = record.seed,
+          .deadline = record.deadline,
+          .traceparent = record.traceparent};
+}
+
+}  // namespace
+
+absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
+                                                  const muster::CheckIn& check_in) {
+  const Timestamp now = context_.clock.Now();
+  bool write = false;
+  CheckInAnswer answer;
+  MUSTER_RETURN_IF_ERROR(context_.store.Read([&](const StoreReader& reader) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(const DeviceRecord device, reader.FindDevice(id));
+    MUSTER_RETURN_IF_ERROR(RefuseIfRevoked(device));
+    MUSTER_ASSIGN_OR_RETURN(write, MayNeedWrite(reader, device, check_in, now));
+    if (write) return absl::OkStatus();
+    MUSTER_ASSIGN_OR_RETURN(answer, Answer(reader, device, check_in, now));
+    return absl::OkStatus();
+  }));
+  if (!write) return answer;
+
+  MUSTER_RETURN_IF_ERROR(Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(DeviceRecord device, tx.FindDevice(id));
+    MUSTER_RETURN_IF_ERROR(RefuseIfRevoked(device));
+    device.last_seen = now;
+    device.eligibility = check_in.eligibility;
+    device.agent_version = check_in.agent_version;
+    MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
+    if (IsReady(device.eligibility)) {
+      MUSTER_RETURN_IF_ERROR(TakePart(tx, after, device, now));
+    }
+    MUSTER_ASSIGN_OR_RETURN(answer, Answer(tx, device, check_in, now));
+    return absl::OkStatus();
+  }));
+  return answer;
+}
+
+absl::StatusOr<bool> Dispatcher::MayNeedWrite(const StoreReader& reader, const DeviceRecord& device,
+                                              const muster::CheckIn& check_in,
+                                              Timestamp now) const {
+  if (device.last_seen + context_.options.touch_every <= now) return true;
+  if (!(device.eligibility == check_in.eligibility)) return true;
+  if (device.agent_version != check_in.agent_version) return true;
+  if (!IsReady(check_in.eligibility)) return false;
+  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListCollectingRounds());
+  for (const RoundRecord& round : rounds) {
+    MUSTER_ASSIGN_OR_RETURN(const JobRecord job, reader.FindJob(round.id.job));
+    MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(reader, round, job.spec, device, now));
+    if (joins) return true;
+  }
+  return false;
+}
+
+absl::Status Dispatcher::TakePart(StoreTx& tx, AfterCommit& after, const DeviceRecord& device,
+                                  Timestamp now) {
+  MUSTER_ASSIGN_OR_RETURN(auto rounds, tx.ListCollectingRounds());
+  for (RoundRecord& round : rounds) {
+    MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(round.id.job));
+    MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(tx, round, job.spec, device, now));
+    if (!joins) continue;
+    MUSTER_RETURN_IF_ERROR(
+        Invite(tx, after, job, round, device, now, context_.options).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
+                                                 const DeviceRecord& device,
+                                                 const muster::CheckIn& check_in,
+                                                 Timestamp now) const {
+  CheckInAnswer answer{.next_check_in = Pace()};
+  MUSTER_ASSIGN_OR_RETURN(auto invocations, reader.ListOpenInvocations(device.id));
+  for (const InvocationRecord& record : invocations) {
+    if (IsOpenFor(reader, record, now)) answer.invocations.push_back(ToInvocation(record));
+  }
+  // A device of an open round holds the line, so that the next phase or round finds it at once.
+  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListCollectingRounds());
+  for (const RoundRecord& round : rounds) {
+    auto taking_part =
+        reader.FindInvocation(InvocationIdFor(round.id, FunctionKind::kTrain, device.id));
+    answer.in_round = answer.in_round || taking_part.ok();
+  }
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t generation, reader.CurrentGeneration());
+  if (generation != check_in.known_generation) {
+    MUSTER_ASSIGN_OR_RETURN(answer.desired, DesiredFor(reader, device.labels));
+  }
+  return answer;
+}
+
+Duration Dispatcher::Pace() const {
+  const double seconds =
+      static_cast<double>(fleet_size_.load()) / context_.options.check_ins_per_second;
+  const auto wanted = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  return std::clamp(wanted, context_.options.pace_min, context_.options.pace_max);
+}
+
+absl::StatusOr<DesiredState> DesiredFor(const StoreReader& reader, const Labels& labels) {
+  DesiredState desired;
+  MUSTER_ASSIGN_OR_RETURN(desired.generation, reader.CurrentGeneration());
+  MUSTER_ASSIGN_OR_RETURN(auto promotions, reader.ListPromotions(""));  // newest first
+  std::set<ModelName> decided;
+  for (const PromotionRecord& promotion : promotions) {
+    if (promotion.phase == PromotionPhase::kRolledBack) continue;
+    if (!promotion.cohort.Matches(labels)) continue;
+    if (!decided.insert(promotion.model.name).second) continue;
+    desired.models.push_back({.name = promotion.model.name,
+                              .version = promotion.model.version,
+                              .package = promotion.package,
+                              .personalize = promotion.personalize});
+  }
+  return desired;
+}
+
+}  // namespace muster

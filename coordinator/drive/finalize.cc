@@ -1,0 +1,203 @@
+#include "coordinator/drive/finalize.h"
+
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aggregation/optimizer/server_optimizer.h"
+#include "aggregation/sum/weighted_sum.h"
+#include "coordinator/drive/jobs.h"
+#include "coordinator/drive/sum_blob.h"
+#include "coordinator/drive/transitions.h"
+#include "coordinator/drive/vector_blob.h"
+#include "proto/core/log.h"
+#include "proto/core/status.h"
+
+namespace muster {
+namespace {
+
+struct Loaded {
+  RoundRecord round;
+  JobRecord job;
+  uint32_t next_version = 1;
+  Metrics metrics;
+};
+
+// Example-weighted means of what the reporting clients measured, in the order of their ids.
+absl::StatusOr<Metrics> MeanMetrics(const StoreReader& reader, const RoundId& round) {
+  MUSTER_ASSIGN_OR_RETURN(auto invocations, reader.ListInvocations(round, FunctionKind::kTrain));
+  std::map<std::string, std::pair<double, double>> sums;  // name -> weighted sum, weight
+  for (const InvocationRecord& invocation : invocations) {
+    if (invocation.status != InvocationStatus::kReported) continue;
+    const auto weight = static_cast<double>(invocation.examples);
+    for (const auto& [name, value] : invocation.metrics) {
+      sums[name].first += value * weight;
+      sums[name].second += weight;
+    }
+  }
+  Metrics means;
+  for (const auto& [name, sum] : sums) {
+    if (sum.second > 0) means[name] = sum.first / sum.second;
+  }
+  return means;
+}
+
+absl::StatusOr<Loaded> Load(const DriveContext& context, const RoundId& id) {
+  Loaded loaded;
+  MUSTER_RETURN_IF_ERROR(context.store.Read([&](const StoreReader& reader) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(loaded.round, reader.FindRound(id));
+    MUSTER_ASSIGN_OR_RETURN(loaded.job, reader.FindJob(id.job));
+    auto latest = reader.FindLatestModel(loaded.job.spec.name);
+    if (latest.ok()) {
+      loaded.next_version = latest->id.version + 1;
+    } else if (!absl::IsNotFound(latest.status())) {
+      return latest.status();
+    }
+    MUSTER_ASSIGN_OR_RETURN(loaded.metrics, MeanMetrics(reader, id));
+    return absl::OkStatus();
+  }));
+  return loaded;
+}
+
+// The shared entries of a flat vector, in order, and back.
+std::vector<float> Gather(const ParameterLayout& layout, const std::vector<float>& flat) {
+  std::vector<float> shared;
+  shared.reserve(layout.shared_size());
+  for (const LayoutEntry& entry : layout.entries()) {
+    if (entry.group != ParameterGroup::kShared) continue;
+    const auto begin = flat.begin() + static_cast<ptrdiff_t>(entry.offset);
+    shared.insert(shared.end(), begin, begin + static_cast<ptrdiff_t>(entry.size()));
+  }
+  return shared;
+}
+
+void Scatter(const ParameterLayout& layout, const std::vector<float>& shared,
+             std::vector<float>& flat) {
+  auto from = shared.begin();
+  for (const LayoutEntry& entry : layout.entries()) {
+    if (entry.group != ParameterGroup::kShared) continue;
+    const auto until = from + static_cast<ptrdiff_t>(entry.size());
+    std::copy(from, until, flat.begin() + static_cast<ptrdiff_t>(entry.offset));
+    from = until;
+  }
+}
+
+struct NewWeights {
+  Digest weights;
+  Digest optimizer_state;
+};
+
+absl::StatusOr<NewWeights> ApplySum(DriveContext& context, const Loaded& loaded) {
+  const JobSpec& spec = loaded.job.spec;
+  std::vector<float> mean(spec.layout.shared_size());
+  {
+    MUSTER_ASSIGN_OR_RETURN(
+        std::unique_ptr<WeightedSum> sum,
+        ReadSum(context.blobs, loaded.round.partial_sum, spec.layout.shared_size()));
+    MUSTER_RETURN_IF_ERROR(sum->Mean(mean));
+  }
+  MUSTER_ASSIGN_OR_RETURN(
+      std::vector<float> flat,
+      ReadVector(context.blobs, loaded.round.base_weights, spec.layout.total_size()));
+  OptimizerState state;
+  if (!loaded.round.optimizer_state.empty()) {
+    MUSTER_ASSIGN_OR_RETURN(state, ReadOptimizerState(context.blobs, loaded.round.optimizer_state,
+                                                      spec.layout.shared_size()));
+  }
+  std::vector<float> shared = Gather(spec.layout, flat);
+  MUSTER_RETURN_IF_ERROR(ApplyServerOptimizer(spec.server_optimizer, mean, shared, state));
+  for (float value : shared) {
+    if (!std::isfinite(value)) {
+      return absl::OutOfRangeError(
+          "the server optimizer left the range of float32; lower server_optimizer.learning_rate");
+    }
+  }
+  Scatter(spec.layout, shared, flat);
+  NewWeights result;
+  MUSTER_ASSIGN_OR_RETURN(result.weights, WriteVector(context.blobs, flat));
+  MUSTER_ASSIGN_OR_RETURN(result.optimizer_state, WriteOptimizerState(context.blobs, state));
+  return result;
+}
+
+absl::Status CommitVersion(DriveContext& context, const TaskRecord& task, const ModelRecord& model,
+                           const Metrics& metrics) {
+  return Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
+    MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
+    MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(task.round));
+    if (!std::holds_alternative<Aggregating>(round.state)) return absl::OkStatus();
+    MUSTER_RETURN_IF_ERROR(tx.PutModel(model));
+    round.metrics = metrics;
+    round.model_version = model.id.version;
+    round.partial_sum = {};
+    return ApplyToRound(tx, after, round, ModelStored{model.id.version}, context.clock.Now(),
+                        context.options)
+        .status();
+  });
+}
+
+// The round cannot be finished, and trying again would not help.
+absl::Status GiveUp(DriveContext& context, const TaskRecord& task, const absl::Status& why) {
+  LogError("round cannot be closed",
+           {{"round", task.round.ToString()}, {"reason", std::string(why.message())}});
+  return Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
+    MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
+    MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(task.round));
+    return ApplyToRound(tx, after, round, RoundCancelled{std::string(why.message())},
+                        context.clock.Now(), context.options)
+        .status();
+  });
+}
+
+}  // namespace
+
+absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
+  MUSTER_ASSIGN_OR_RETURN(const Loaded loaded, Load(context, task.round));
+  const auto* aggregating = std::get_if<Aggregating>(&loaded.round.state);
+  if (aggregating == nullptr) {
+    return Transact(context, [&](StoreTx& tx, AfterCommit&) {
+      return tx.CompleteTask(task.key, task.fence);
+    });
+  }
+  auto applied = ApplySum(context, loaded);
+  if (absl::IsOutOfRange(applied.status()) || absl::IsDataLoss(applied.status())) {
+    return GiveUp(context, task, applied.status());
+  }
+  MUSTER_RETURN_IF_ERROR(applied.status());
+
+  const JobSpec& spec = loaded.job.spec;
+  const uint64_t bytes = spec.layout.total_size() * sizeof(float);
+  const Lineage lineage{.job = loaded.job.id,
+                        .round = loaded.round.id.number,
+                        .parent_weights = loaded.round.base_weights,
+                        .clients = aggregating->reported,
+                        .examples = aggregating->examples,
+                        .aggregation = "clear",
+                        .created = aggregating->closed,
+                        .metrics = loaded.metrics};
+  MUSTER_ASSIGN_OR_RETURN(
+      const StoredPackage package,
+      StorePackage(context, ManifestFor(spec, loaded.next_version, lineage), applied->weights,
+                   bytes, spec.module));
+  const ModelRecord model{.id = {spec.name, loaded.next_version},
+                          .package = package.package,
+                          .weights = applied->weights,
+                          .module = spec.module,
+                          .manifest = package.manifest,
+                          .optimizer_state = applied->optimizer_state,
+                          .weights_bytes = bytes,
+                          .lineage = lineage};
+  absl::Status committed = CommitVersion(context, task, model, loaded.metrics);
+  // Another job made that version of the same name meanwhile: the next number will do.
+  if (absl::IsAlreadyExists(committed)) return CloseRound(context, task);
+  MUSTER_RETURN_IF_ERROR(committed);
+  LogInfo("round committed", {{"round", loaded.round.id.ToString()},
+                              {"model", model.id.ToString()},
+                              {"clients", aggregating->reported},
+                              {"weights", applied->weights.hex()}});
+  context.blobs.Delete(loaded.round.partial_sum).IgnoreError();
+  return absl::OkStatus();
+}
+
+}  // namespace muster

@@ -1,0 +1,227 @@
+#include "coordinator/drive/transitions.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/round/selection.h"
+#include "proto/core/digest.h"
+#include "proto/core/limits.h"
+#include "proto/core/status.h"
+
+namespace muster {
+namespace {
+
+using MaybeIgnored = absl::StatusOr<std::optional<Ignored>>;
+
+// Invitations that were not answered in time are void, so that check-ins stop handing them out.
+absl::Status ExpireOpenInvocations(StoreTx& tx, const RoundId& round, Timestamp now,
+                                   std::string_view reason) {
+  MUSTER_ASSIGN_OR_RETURN(auto invocations, tx.ListInvocations(round, FunctionKind::kTrain));
+  for (InvocationRecord& invocation : invocations) {
+    if (invocation.status != InvocationStatus::kOpen) continue;
+    invocation.status = InvocationStatus::kExpired;
+    invocation.reason = std::string(reason);
+    invocation.finished = now;
+    MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CarryOut(StoreTx& tx, AfterCommit& after, const RoundRecord& round,
+                      const RoundEffect& effect, Timestamp now, const DriveOptions& options) {
+  MUSTER_RETURN_IF_ERROR(tx.DeleteTask(RoundTaskKey(kRoundDeadlineTask, round.id)));
+  if (std::holds_alternative<CloseSum>(effect)) {
+    MUSTER_RETURN_IF_ERROR(ExpireOpenInvocations(tx, round.id, now, "late: the round closed"));
+    after.Wake(kTasksKey);
+    return tx.AddTask({.key = RoundTaskKey(kCloseSumTask, round.id),
+                       .kind = TaskKind::kCloseSum,
+                       .round = round.id,
+                       .due = now});
+  }
+  if (const auto* committed = std::get_if<TellRoundCommitted>(&effect)) {
+    return ApplyToJob(tx, after, round.id.job,
+                      RoundWasCommitted{round.id.number, round.id.attempt, committed->version}, now,
+                      options)
+        .status();
+  }
+  const auto& abandoned = std::get<TellRoundAbandoned>(effect);
+  MUSTER_RETURN_IF_ERROR(tx.DeleteTask(RoundTaskKey(kCloseSumTask, round.id)));
+  MUSTER_RETURN_IF_ERROR(ExpireOpenInvocations(
+      tx, round.id, now, absl::StrCat("the round was abandoned: ", abandoned.reason)));
+  return ApplyToJob(tx, after, round.id.job,
+                    RoundWasAbandoned{round.id.number, round.id.attempt, abandoned.reason}, now,
+                    options)
+      .status();
+}
+
+absl::Status CarryOut(StoreTx& tx, AfterCommit& after, const JobRecord& job,
+                      const JobEffect& effect, Timestamp now, const DriveOptions& options) {
+  if (const auto* open = std::get_if<OpenNextRound>(&effect)) {
+    return OpenRoundInStore(tx, after, job, *open, now, options);
+  }
+  if (const auto* evaluate = std::get_if<RequestEvaluation>(&effect)) {
+    const RoundId round{job.id, evaluate->round, 1};
+    after.Wake(kTasksKey);
+    MUSTER_RETURN_IF_ERROR(tx.AddTask({.key = RoundTaskKey(kEvaluationDeadlineTask, round),
+                                       .kind = TaskKind::kEvaluationDeadline,
+                                       .round = round,
+                                       .model_version = evaluate->version,
+                                       .due = now + job.spec.evaluation.deadline}));
+    return tx.AddTask({.key = RoundTaskKey(kRequestEvaluationTask, round),
+                       .kind = TaskKind::kRequestEvaluation,
+                       .round = round,
+                       .model_version = evaluate->version,
+                       .due = now});
+  }
+  const auto& cancel = std::get<CancelOpenRound>(effect);
+  auto round = tx.FindRound({job.id, cancel.round, cancel.attempt});
+  if (absl::IsNotFound(round.status())) return absl::OkStatus();
+  MUSTER_RETURN_IF_ERROR(round.status());
+  return ApplyToRound(tx, after, *round, RoundCancelled{cancel.reason}, now, options).status();
+}
+
+absl::StatusOr<std::vector<DeviceRecord>> PresentDevices(const StoreReader& tx, const JobSpec& spec,
+                                                         Timestamp now,
+                                                         const DriveOptions& options) {
+  std::vector<DeviceRecord> present;
+  Page page{.limit = limits::kMaxPageSize};
+  while (true) {
+    MUSTER_ASSIGN_OR_RETURN(std::vector<DeviceRecord> devices, tx.ListDevices(page));
+    for (DeviceRecord& device : devices) {
+      page.after = device.id.value();
+      if (device.last_seen + options.presence < now) continue;
+      if (Participates(spec, device) && IsReady(device.eligibility)) {
+        present.push_back(std::move(device));
+      }
+    }
+    if (devices.size() < page.limit) return present;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<Ignored>> ApplyToRound(StoreTx& tx, AfterCommit& after,
+                                                    RoundRecord& round, const RoundEvent& event,
+                                                    Timestamp now, const DriveOptions& options) {
+  RoundOutcome outcome = Step(round.policy, round.state, event, now);
+  if (auto* ignored = std::get_if<Ignored>(&outcome)) return std::optional(std::move(*ignored));
+  auto& transition = std::get<RoundTransition>(outcome);
+  round.state = std::move(transition.next);
+  MUSTER_RETURN_IF_ERROR(tx.PutRound(round));
+  ++round.row_version;
+  after.Wake(JobKey(round.id.job));
+  for (const RoundEffect& effect : transition.effects) {
+    MUSTER_RETURN_IF_ERROR(CarryOut(tx, after, round, effect, now, options));
+  }
+  return std::optional<Ignored>();
+}
+
+absl::StatusOr<std::optional<Ignored>> ApplyToJob(StoreTx& tx, AfterCommit& after, const JobId& id,
+                                                  const JobEvent& event, Timestamp now,
+                                                  const DriveOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(JobRecord job, tx.FindJob(id));
+  JobOutcome outcome = Step(job.spec, job.state, event, now);
+  if (auto* ignored = std::get_if<Ignored>(&outcome)) return std::optional(std::move(*ignored));
+  auto& transition = std::get<JobTransition>(outcome);
+  job.state = std::move(transition.next);
+  MUSTER_RETURN_IF_ERROR(tx.PutJob(job));
+  ++job.row_version;
+  after.Wake(JobKey(id));
+  for (const JobEffect& effect : transition.effects) {
+    MUSTER_RETURN_IF_ERROR(CarryOut(tx, after, job, effect, now, options));
+  }
+  return std::optional<Ignored>();
+}
+
+absl::Status OpenRoundInStore(StoreTx& tx, AfterCommit& after, const JobRecord& job,
+                              const OpenNextRound& effect, Timestamp now,
+                              const DriveOptions& options) {
+  RoundRecord round{.id = {job.id, effect.round, effect.attempt},
+                    .policy = PolicyOf(job.spec.round),
+                    .base_package = job.initial_package,
+                    .base_weights = job.spec.initial_weights};
+  if (effect.base_version > 0) {
+    MUSTER_ASSIGN_OR_RETURN(ModelRecord base,
+                            tx.FindModel({job.spec.name, effect.base_version}));
+    round.base_package = base.package;
+    round.base_weights = base.weights;
+    round.optimizer_state = base.optimizer_state;
+  }
+  const Collecting opened = OpenRound(round.policy, now);
+  round.state = opened;
+  MUSTER_RETURN_IF_ERROR(tx.PutRound(round));
+  ++round.row_version;
+  MUSTER_RETURN_IF_ERROR(tx.AddTask({.key = RoundTaskKey(kRoundDeadlineTask, round.id),
+                                     .kind = TaskKind::kRoundDeadline,
+                                     .round = round.id,
+                                     .due = opened.closes}));
+  after.Wake(kTasksKey);
+  after.Wake(JobKey(job.id));
+
+  MUSTER_ASSIGN_OR_RETURN(auto present, PresentDevices(tx, job.spec, now, options));
+  std::vector<DeviceId> candidates;
+  for (const DeviceRecord& device : present) candidates.push_back(device.id);
+  const auto cohort = SelectCohort(job.spec.seed, round.id.number, round.id.attempt, candidates,
+                                   round.policy.invite_target);
+  for (const DeviceRecord& device : present) {
+    if (!std::binary_search(cohort.begin(), cohort.end(), device.id)) continue;
+    MUSTER_RETURN_IF_ERROR(Invite(tx, after, job, round, device, now, options).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::variant<InvocationRecord, Ignored>> Invite(StoreTx& tx, AfterCommit& after,
+                                                              const JobRecord& job,
+                                                              RoundRecord& round,
+                                                              const DeviceRecord& device,
+                                                              Timestamp now,
+                                                              const DriveOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(
+      auto ignored, ApplyToRound(tx, after, round, DeviceInvited{device.id}, now, options));
+  if (ignored) return *ignored;
+  const auto& collecting = std::get<Collecting>(round.state);
+  InvocationRecord invocation{
+      .id = InvocationIdFor(round.id, FunctionKind::kTrain, device.id),
+      .device = device.id,
+      .function = FunctionKind::kTrain,
+      .round = round.id,
+      .package = round.base_package,
+      .seed = FunctionSeed(job.spec.seed, round.id.number, device.id),
+      .created = now,
+      .deadline = collecting.closes,
+  };
+  invocation.traceparent = TraceparentFor(invocation.round.job, invocation.id);
+  MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
+  ++invocation.row_version;
+  after.Wake(DeviceKey(device.id));
+  return invocation;
+}
+
+bool Participates(const JobSpec& spec, const DeviceRecord& device) {
+  return !device.revoked && spec.cohort.Matches(device.labels);
+}
+
+bool IsReady(const Eligibility& e) {
+  return e.idle && e.charging && e.unmetered && e.custom && e.has_data;
+}
+
+InvocationId InvocationIdFor(const RoundId& round, FunctionKind function, const DeviceId& device) {
+  const std::string name =
+      absl::StrCat(round.ToString(), "/", FunctionName(function), "/", device.value());
+  constexpr size_t kHexDigits = 32;
+  return InvocationId::Trusted("i-" + Sha256(name).hex().substr(0, kHexDigits));
+}
+
+std::string TraceparentFor(const JobId& job, const InvocationId& invocation) {
+  constexpr size_t kTraceHexDigits = 32, kSpanHexDigits = 16;
+  return absl::StrCat("00-", Sha256("trace/" + job.value()).hex().substr(0, kTraceHexDigits), "-",
+                      Sha256("span/" + invocation.value()).hex().substr(0, kSpanHexDigits), "-01");
+}
+
+std::string RoundTaskKey(std::string_view prefix, const RoundId& round) {
+  return absl::StrCat(prefix, "/", round.ToString());
+}
+
+}  // namespace muster

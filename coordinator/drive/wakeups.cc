@@ -1,0 +1,115 @@
+#include "coordinator/drive/wakeups.h"
+
+#include <utility>
+#include <vector>
+
+namespace muster {
+namespace {
+
+// Versions of keys nobody waits for are forgotten above this many; a forgotten key counts as changed.
+constexpr size_t kMaxIdleVersions = 100'000;
+
+}  // namespace
+
+WakeUps::WakeUps() : thread_([this] { RunTimeouts(); }) {}
+
+WakeUps::~WakeUps() {
+  Shutdown();
+  thread_.join();
+}
+
+uint64_t WakeUps::version(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  auto [it, inserted] = versions_.try_emplace(key, next_version_);
+  if (inserted) ++next_version_;
+  return it->second;
+}
+
+void WakeUps::WaitFor(const std::string& key, uint64_t seen_version, Duration timeout,
+                      Callback callback) {
+  Reason at_once;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = versions_.find(key);
+    if (stopping_) {
+      at_once = Reason::kShutdown;
+    } else if (it == versions_.end() || it->second != seen_version) {
+      at_once = Reason::kWoken;
+    } else {
+      const uint64_t id = next_id_++;
+      waiters_.emplace(id, Waiter{key, std::move(callback)});
+      by_key_.emplace(key, id);
+      deadlines_.emplace(std::chrono::steady_clock::now() + timeout, id);
+      changed_.notify_one();
+      return;
+    }
+  }
+  callback(at_once);
+}
+
+void WakeUps::Wake(const std::string& key) {
+  std::vector<Callback> woken;
+  {
+    std::lock_guard lock(mutex_);
+    if (versions_.size() > kMaxIdleVersions && waiters_.empty()) versions_.clear();
+    versions_[key] = next_version_++;
+    auto [begin, end] = by_key_.equal_range(key);
+    for (auto it = begin; it != end; ++it) {
+      auto waiter = waiters_.find(it->second);
+      woken.push_back(std::move(waiter->second.callback));
+      waiters_.erase(waiter);
+    }
+    by_key_.erase(begin, end);
+  }
+  for (Callback& callback : woken) callback(Reason::kWoken);
+}
+
+void WakeUps::Shutdown() {
+  std::vector<Callback> woken;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    for (auto& [id, waiter] : waiters_) woken.push_back(std::move(waiter.callback));
+    waiters_.clear();
+    by_key_.clear();
+    deadlines_.clear();
+    changed_.notify_all();
+  }
+  for (Callback& callback : woken) callback(Reason::kShutdown);
+}
+
+void WakeUps::RunTimeouts() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (deadlines_.empty()) {
+      changed_.wait(lock);
+      continue;
+    }
+    auto first = deadlines_.begin();
+    auto waiter = waiters_.find(first->second);
+    if (waiter == waiters_.end()) {  // woken before
+      deadlines_.erase(first);
+      continue;
+    }
+    if (std::chrono::steady_clock::now() < first->first) {
+      changed_.wait_until(lock, first->first);
+      continue;
+    }
+    auto [begin, end] = by_key_.equal_range(waiter->second.key);
+    for (auto it = begin; it != end; ++it) {
+      if (it->second == first->second) {
+        by_key_.erase(it);
+        break;
+      }
+    }
+    Callback callback = std::move(waiter->second.callback);
+    waiters_.erase(waiter);
+    deadlines_.erase(first);
+    lock.unlock();
+    callback(Reason::kTimeout);
+    lock.lock();
+  }
+}
+
+}  // namespace muster

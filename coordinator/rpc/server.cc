@@ -1,0 +1,96 @@
+#include "coordinator/rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/rpc/blob_service.h"
+#include "coordinator/rpc/device_service.h"
+#include "coordinator/rpc/enrolment_service.h"
+#include "coordinator/rpc/operator_service.h"
+#include "proto/core/limits.h"
+
+namespace muster {
+namespace {
+
+// Clients ping silent connections (proto/transport); more often than this is rude.
+constexpr int kMinPingIntervalMs = 10'000;
+
+class RpcServerImpl final : public RpcServer {
+ public:
+  RpcServerImpl(Edge& edge, Dispatcher& dispatcher, UpdateIntake& intake,
+                const CertificateAuthority& authority, Duration lifetime)
+      : edge_(edge),
+        enrolment_(edge, authority, lifetime),
+        device_(edge, dispatcher, intake),
+        blob_(edge),
+        operator_(edge) {}
+
+  absl::Status Listen(const ServerOptions& options) {
+    grpc::EnableDefaultHealthCheckService(true);
+    if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    // A certificate is asked for, not required: Enrol has none. The access table refuses the rest.
+    grpc::SslServerCredentialsOptions tls(
+        GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+    tls.pem_root_certs = options.ca_pem;
+    tls.pem_key_cert_pairs.push_back({options.key_pem, options.certificate_pem});
+    grpc::ServerBuilder builder;
+    builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMaxMessageBytes));
+    builder.SetMaxSendMessageSize(static_cast<int>(limits::kMaxMessageBytes));
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               kMinPingIntervalMs);
+    builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
+    builder.RegisterService(&enrolment_);
+    builder.RegisterService(&device_);
+    builder.RegisterService(&blob_);
+    builder.RegisterService(&operator_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("cannot listen on ", options.listen,
+                       ": the port is in use or the address is not this machine's; choose another"
+                       " with --listen HOST:PORT, or stop what holds it (ss -ltnp shows it)"));
+    }
+    server_->GetHealthCheckService()->SetServingStatus(true);
+    return absl::OkStatus();
+  }
+
+  ~RpcServerImpl() override { Stop(Duration::zero()); }
+
+  int port() const override { return port_; }
+
+  void Stop(Duration grace) override {
+    if (server_ == nullptr) return;
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    edge_.drive().wakeups.Shutdown();
+    server_->Shutdown(std::chrono::system_clock::now() + grace);
+    server_->Wait();
+    server_.reset();
+  }
+
+ private:
+  Edge& edge_;
+  EnrolmentServiceImpl enrolment_;
+  DeviceServiceImpl device_;
+  BlobServiceImpl blob_;
+  OperatorServiceImpl operator_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerOptions& options,
+                                                            Edge& edge, Dispatcher& dispatcher,
+                                                            UpdateIntake& intake,
+                                                            const CertificateAuthority& authority) {
+  auto server = std::make_unique<RpcServerImpl>(edge, dispatcher, intake, authority,
+                                                options.device_certificate_lifetime);
+  if (absl::Status status = server->Listen(options); !status.ok()) return status;
+  return server;
+}
+
+}  // namespace muster
