@@ -27,8 +27,8 @@ v1::CheckInRequest EncodeCheckIn(const CheckIn& check_in);
 absl::StatusOr<UpdateOffer> DecodeUpdateOffer(const v1::SubmitUpdateRequest& wire);
 v1::SubmitUpdateRequest EncodeUpdateOffer(const UpdateOffer& offer);
 
-// Encoding cuts a failure to limits::kMaxTextLength and replaces control characters, so that an
-// honest report is never refused for its prose; the same holds for the reasons below.
+// Encoding cuts a failure to limits::kMaxTextLength and replaces what is no text, so that an honest
+// report is never refused for its prose; the same holds for the reasons below.
 absl::StatusOr<ResultOffer> DecodeResultOffer(const v1::SubmitResultRequest& wire);
 v1::SubmitResultRequest EncodeResultOffer(const ResultOffer& offer);
 

@@ -1,5 +1,6 @@
 #include "proto/codec/field.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "proto/core/limits.h"
@@ -16,6 +17,24 @@ std::string WithUnit(uint64_t value, std::string_view unit) {
 }
 
 bool IsControl(unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; }
+
+// Bytes of the character that `text` starts with, or 0 if that is no UTF-8 (RFC 3629).
+size_t Utf8Length(std::string_view text) {
+  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates, and what lies beyond U+10FFFF.
+  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) ||
+      (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f)) {
+    return 0;
+  }
+  return length;
+}
 
 }  // namespace
 
@@ -77,15 +96,16 @@ absl::Status CheckText(const Field& field, std::string_view text, size_t max_byt
 }
 
 std::string ClampText(std::string_view text, size_t max_bytes) {
-  if (text.size() > max_bytes) {
-    size_t end = max_bytes;
-    // Step back over continuation bytes, so that no character is cut in two.
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    text = text.substr(0, end);
-  }
-  std::string clamped(text);
-  for (char& c : clamped) {
-    if (IsControl(static_cast<unsigned char>(c))) c = '?';
+  std::string clamped;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = Utf8Length(text.substr(i));
+    if (clamped.size() + std::max<size_t>(length, 1) > max_bytes) break;
+    if (length == 0 || IsControl(static_cast<unsigned char>(text[i]))) {
+      clamped.push_back('?');
+    } else {
+      clamped.append(text.substr(i, length));
+    }
+    i += std::max<size_t>(length, 1);
   }
   return clamped;
 }

@@ -63,7 +63,8 @@ absl::Status CheckReal(const Field& field, double value, double low, double high
 // UTF-8 by protobuf's own rule; here: at most `max_bytes`, and no control characters except newline
 // and tab, because such text ends up on terminals and in logs.
 absl::Status CheckText(const Field& field, std::string_view text, size_t max_bytes);
-// `text` as CheckText accepts it: cut at a character's border, control characters replaced.
+// `text` as CheckText accepts it: cut between two characters, with '?' for control characters and
+// for bytes that are no UTF-8.
 std::string ClampText(std::string_view text, size_t max_bytes);
 // One printable ASCII word without spaces.
 absl::Status CheckWord(const Field& field, std::string_view text, size_t max_bytes);
