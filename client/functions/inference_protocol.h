@@ -17,6 +17,9 @@ namespace muster {
 
 inline constexpr char kInputName[] = "input", kOutputName[] = "output";
 inline constexpr char kHeaderLengthField[] = "Inference-Header-Content-Length";
+// In every reply: CPU time that the process has used since its start, in microseconds. The host
+// meters with it and keeps it from the outside.
+inline constexpr char kCpuField[] = "Muster-Cpu-Us";
 inline constexpr size_t kMaxInferBodyBytes = 16u << 20;
 inline constexpr uint64_t kMaxInferRows = 4096;  // examples in one request
 inline constexpr size_t kMaxTargetBytes = 512;

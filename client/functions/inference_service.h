@@ -11,10 +11,6 @@
 
 namespace muster {
 
-// In every reply: CPU time that the process has used since its start, in microseconds. The host
-// meters with it and keeps it from the outside.
-inline constexpr char kCpuField[] = "Muster-Cpu-Us";
-
 class InferenceService {
  public:
   // `model` may be an error: then that is the answer to everything but liveness.
