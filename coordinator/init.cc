@@ -1,0 +1,55 @@
+#include "coordinator/init.h"
+
+#include "coordinator/identity/authority.h"
+#include "coordinator/serve.h"
+#include "models/package/package.h"
+#include "proto/core/ids.h"
+#include "proto/core/random.h"
+#include "proto/core/status.h"
+#include "proto/transport/channel.h"
+#include "proto/x509/certificate.h"
+#include "proto/x509/ec_key.h"
+
+namespace muster {
+
+absl::StatusOr<std::string> InitCoordinator(const std::filesystem::path& state_dir,
+                                            const std::string& trust_domain) {
+  SystemClock clock;
+  SystemRandom random;
+  MUSTER_RETURN_IF_ERROR(CertificateAuthority::Create(state_dir / kIdentityFolder, random,
+                                                      clock.Now(), trust_domain));
+  MUSTER_RETURN_IF_ERROR(PackageSigner::Create(state_dir / kPackageKeyFile));
+  return ReadCaPin(state_dir);
+}
+
+absl::Status IssueCredential(const std::filesystem::path& state_dir, Role role,
+                             const std::string& name, const std::filesystem::path& out,
+                             Duration lifetime) {
+  MUSTER_RETURN_IF_ERROR(ValidateId("credential name", name));
+  std::error_code error;
+  if (std::filesystem::exists(out / kKeyFile, error)) {
+    return absl::AlreadyExistsError("a credential is in " + out.string() +
+                                    " already; choose another folder with --out");
+  }
+  MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority,
+                          CertificateAuthority::Open(state_dir / kIdentityFolder));
+  MUSTER_ASSIGN_OR_RETURN(const EcPrivateKey key, EcPrivateKey::Generate());
+  MUSTER_ASSIGN_OR_RETURN(const std::string request, MakeCertificateRequest(key));
+  SystemClock clock;
+  MUSTER_ASSIGN_OR_RETURN(const IssuedCertificate issued,
+                          authority.SignCsr(request, role, name, lifetime, clock.Now()));
+  TlsMaterial material{.ca_pem = authority.ca_pem(),
+                       .certificate_pem = issued.certificate_pem,
+                       .key_pem = key.ToPem()};
+  absl::Status saved = SaveTlsMaterial(out, material);
+  WipeString(material.key_pem);
+  return saved;
+}
+
+absl::StatusOr<std::string> ReadCaPin(const std::filesystem::path& state_dir) {
+  MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority,
+                          CertificateAuthority::Open(state_dir / kIdentityFolder));
+  return authority.ca_pin();
+}
+
+}  // namespace muster

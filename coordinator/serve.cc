@@ -1,0 +1,113 @@
+#include "coordinator/serve.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "coordinator/blobs/directory/directory_blobs.h"
+#include "coordinator/drive/dispatch.h"
+#include "coordinator/drive/offers.h"
+#include "coordinator/drive/tasks.h"
+#include "coordinator/http/http_server.h"
+#include "coordinator/http/probes.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/rpc/server.h"
+#include "coordinator/store/sqlite/sqlite_store.h"
+#include "models/package/package.h"
+#include "proto/core/files.h"
+#include "proto/core/limits.h"
+#include "proto/core/log.h"
+#include "proto/core/status.h"
+
+namespace muster {
+namespace {
+
+constexpr Duration kServerCertificateLifetime = std::chrono::hours(24 * 365);
+
+// Blocked before any thread starts, so that only WaitForStop takes them.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+absl::StatusOr<CertificateAuthority> OpenAuthority(const std::filesystem::path& state_dir) {
+  auto authority = CertificateAuthority::Open(state_dir / kIdentityFolder);
+  if (absl::IsNotFound(authority.status())) {
+    return absl::FailedPreconditionError(
+        "no coordinator lives in " + state_dir.string() +
+        "; make one with `muster-coordinator init --state-dir " + state_dir.string() + "`");
+  }
+  return authority;
+}
+
+absl::Status WriteRunFile(const ServeOptions& options, int port, int http_port) {
+  nlohmann::json run = {{"pid", getpid()}, {"port", port}};
+  if (http_port > 0) run["http_port"] = http_port;
+  return WriteFileDurably(options.state_dir / kRunFile, run.dump() + "\n");
+}
+
+}  // namespace
+
+absl::Status Serve(const ServeOptions& options) {
+  const sigset_t stop_signals = BlockStopSignals();
+  SystemClock clock;
+  SystemRandom random;
+  MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority, OpenAuthority(options.state_dir));
+  MUSTER_ASSIGN_OR_RETURN(const PackageSigner signer,
+                          PackageSigner::Open(options.state_dir / kPackageKeyFile));
+  MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StateStore> store,
+                          OpenSqliteStore({.directory = options.state_dir}));
+  MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<BlobStore> blobs,
+                          OpenDirectoryBlobs(options.state_dir / kBlobFolder));
+  MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StagingArea> staging,
+                          StagingArea::Open(options.state_dir / kStagingFolder));
+  MUSTER_ASSIGN_OR_RETURN(
+      const ServerCredential credential,
+      authority.IssueServer(options.hosts, kServerCertificateLifetime, clock.Now()));
+
+  WakeUps wakeups;
+  DriveContext drive{*store, *blobs, *staging, clock, random, signer, wakeups, options.drive};
+  Dispatcher dispatcher(drive);
+  UpdateIntake intake(drive);
+  TaskRunner tasks(drive, dispatcher);
+  RpcCounters counters;
+  Executor executor(options.threads, options.queue_limit);
+  Edge edge(drive, executor, counters, authority.trust_domain());
+  MUSTER_ASSIGN_OR_RETURN(
+      std::unique_ptr<RpcServer> server,
+      RpcServer::Start({.listen = options.listen,
+                        .ca_pem = authority.ca_pem(),
+                        .certificate_pem = credential.certificate_pem,
+                        .key_pem = credential.key_pem,
+                        .reflection = options.reflection,
+                        .device_certificate_lifetime = options.device_certificate_lifetime},
+                       edge, dispatcher, intake, authority));
+  std::unique_ptr<HttpServer> http;
+  if (!options.http_listen.empty()) {
+    MUSTER_ASSIGN_OR_RETURN(http,
+                            HttpServer::Start(options.http_listen, MakeProbes(drive, counters)));
+  }
+  tasks.Start();
+  const int http_port = http != nullptr ? http->port() : 0;
+  MUSTER_RETURN_IF_ERROR(WriteRunFile(options, server->port(), http_port));
+  LogInfo("serving", {{"port", server->port()},
+                      {"http_port", http_port},
+                      {"ca_pin", authority.ca_pin()},
+                      {"aggregation", "clear"}});
+
+  int signal_number = 0;
+  sigwait(&stop_signals, &signal_number);
+  LogInfo("stopping", {{"signal", signal_number}});
+  server->Stop(options.stop_grace);
+  LogInfo("stopped");
+  return absl::OkStatus();
+}
+
+}  // namespace muster

@@ -1,0 +1,38 @@
+// The coordinator as a process: opens the state folder, wires the parts, serves until told to stop.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "coordinator/drive/context.h"
+#include "proto/core/time.h"
+
+namespace muster {
+
+struct ServeOptions {
+  std::filesystem::path state_dir;
+  std::string listen = "0.0.0.0:7443";
+  std::string http_listen = "127.0.0.1:7480";  // empty: no HTTP
+  std::vector<std::string> hosts;              // more names for the server's certificate
+  bool reflection = false;
+  size_t threads = 8;
+  size_t queue_limit = 10'000;                 // calls waiting for a thread
+  Duration device_certificate_lifetime{};
+  Duration stop_grace = std::chrono::seconds(10);
+  DriveOptions drive;
+};
+
+// Blocks until SIGTERM or SIGINT, then stops gracefully. Writes STATE_DIR/coordinator.json {pid, port,
+// http_port} once it serves.
+absl::Status Serve(const ServeOptions& options);
+
+// Files and folders below the state folder.
+inline constexpr char kIdentityFolder[] = "identity";      // the CA's key and certificate
+inline constexpr char kPackageKeyFile[] = "package-key.pem";
+inline constexpr char kBlobFolder[] = "blobs";
+inline constexpr char kStagingFolder[] = "staging";
+inline constexpr char kRunFile[] = "coordinator.json";
+
+}  // namespace muster
