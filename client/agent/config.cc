@@ -196,7 +196,7 @@ const std::map<std::string_view, Setter>& Settings() {
       {"data.header", SetBool(FIELD(bool, data.header))},
       {"data.directory", SetPath(FIELD(path, data.directory))},
       {"data.held_out_fraction",
-       SetNumber<double>(FIELD(double, data.held_out_fraction), 0.0, 0.9)},
+       SetNumber<double>(FIELD(double, data.held_out_fraction), 0.0, 1.0)},
       {"data.max_examples", SetNumber<uint64_t>(FIELD(uint64_t, data.max_examples), 0)},
       {"data.seed", SetNumber<uint64_t>(FIELD(uint64_t, data.seed), 0)},
       {"data.partition.kind",

@@ -287,14 +287,14 @@ class Stepper {
     if (Is<Refused>(state_.line)) {
       if (now_ < std::get<Refused>(state_.line).retry_at) return;
       state_.line = Reloading{};
-      effects_.push_back(ReloadIdentity{});
+      effects_.push_back(Reload{});
       return;
     }
     if (!Is<Waiting>(state_.line)) return;
     if (Expired()) return RefuseExpired();
     if (now_ >= RenewDue()) {
       state_.line = Renewing{};
-      effects_.push_back(RenewIdentity{});
+      effects_.push_back(Renew{});
       return;
     }
     if (now_ < CheckInDue()) return;

@@ -39,7 +39,7 @@ struct Pace {
   Duration reconcile_cap = std::chrono::minutes(10);
   Duration refused_retry = std::chrono::minutes(15);  // with the same jitter as the pace
   Duration renew_cap = std::chrono::hours(1);
-  Duration execute_retry = std::chrono::seconds(10);
+  Duration execute_retry = std::chrono::seconds(2);
   Duration metering = std::chrono::minutes(1);
 };
 
@@ -205,8 +205,8 @@ struct Reconcile {
   DesiredState desired;
 };
 struct SendReport {};
-struct RenewIdentity {};
-struct ReloadIdentity {};
+struct Renew {};
+struct Reload {};
 struct CollectMetering {};
 struct Say {
   LogLevel level = LogLevel::kInfo;
@@ -214,7 +214,7 @@ struct Say {
 };
 using AgentEffect = std::variant<RememberInvocation, RememberDesired, StoreFailure,
                                  ForgetInvocation, AskCoordinator, Execute, SendAnswer, Reconcile,
-                                 SendReport, RenewIdentity, ReloadIdentity, CollectMetering, Say>;
+                                 SendReport, Renew, Reload, CollectMetering, Say>;
 
 struct AgentTransition {
   AgentState next;
