@@ -16,8 +16,8 @@ absl::StatusOr<std::string> InitCoordinator(const std::filesystem::path& state_d
                                             const std::string& trust_domain) {
   SystemClock clock;
   SystemRandom random;
-  MUSTER_RETURN_IF_ERROR(CertificateAuthority::Create(state_dir / kIdentityFolder, random,
-                                                      clock.Now(), trust_domain));
+  MUSTER_RETURN_IF_ERROR(
+      CertificateAuthority::Create(state_dir / kIdentityFolder, random, clock.Now(), trust_domain));
   MUSTER_RETURN_IF_ERROR(PackageSigner::Create(state_dir / kPackageKeyFile));
   return ReadCaPin(state_dir);
 }

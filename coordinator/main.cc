@@ -1,6 +1,5 @@
 // muster-coordinator: the command line. serve.cc wires the parts together.
 #include <boost/program_options.hpp>
-
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -175,10 +174,10 @@ int RunServe(const std::vector<std::string>& arguments) {
       "longest time between an idle device's check-ins")(
       "check-ins-per-second",
       po::value(&serve.drive.check_ins_per_second)->default_value(serve.drive.check_ins_per_second),
-      "rate of idle check-ins that the pace aims at")(
-      "stop-grace-ms", po::value<int>()->default_value(10'000),
-      "time for open calls to end after SIGTERM")("verbose,v", po::bool_switch(),
-                                                  "log debug messages too");
+      "rate of idle check-ins that the pace aims at")("stop-grace-ms",
+                                                      po::value<int>()->default_value(10'000),
+                                                      "time for open calls to end after SIGTERM")(
+      "verbose,v", po::bool_switch(), "log debug messages too");
   po::variables_map values;
   if (!Parse(options, arguments, "serve", values)) return kExitDone;
   using std::chrono::milliseconds;
@@ -212,9 +211,9 @@ int Main(int argc, char** argv) {
     std::vector<std::string_view> names;
     for (const auto& [known, run] : commands) names.push_back(known);
     std::cerr << "muster-coordinator: "
-              << (name.empty() ? "no command given"
-                               : "unknown command '" + std::string(name) + "'" +
-                                     DidYouMean(name, names))
+              << (name.empty()
+                      ? "no command given"
+                      : "unknown command '" + std::string(name) + "'" + DidYouMean(name, names))
               << "; see `muster-coordinator --help`\n";
     return kExitUsage;
   }

@@ -40,9 +40,9 @@ sigset_t BlockStopSignals() {
 absl::StatusOr<CertificateAuthority> OpenAuthority(const std::filesystem::path& state_dir) {
   auto authority = CertificateAuthority::Open(state_dir / kIdentityFolder);
   if (absl::IsNotFound(authority.status())) {
-    return absl::FailedPreconditionError(
-        "no coordinator lives in " + state_dir.string() +
-        "; make one with `muster-coordinator init --state-dir " + state_dir.string() + "`");
+    return absl::FailedPreconditionError("no coordinator lives in " + state_dir.string() +
+                                         "; make one with `muster-coordinator init --state-dir " +
+                                         state_dir.string() + "`");
   }
   return authority;
 }

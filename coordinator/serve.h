@@ -18,18 +18,18 @@ struct ServeOptions {
   std::vector<std::string> hosts;              // more names for the server's certificate
   bool reflection = false;
   size_t threads = 8;
-  size_t queue_limit = 10'000;                 // calls waiting for a thread
+  size_t queue_limit = 10'000;  // calls waiting for a thread
   Duration device_certificate_lifetime{};
   Duration stop_grace = std::chrono::seconds(10);
   DriveOptions drive;
 };
 
-// Blocks until SIGTERM or SIGINT, then stops gracefully. Writes STATE_DIR/coordinator.json {pid, port,
-// http_port} once it serves.
+// Blocks until SIGTERM or SIGINT, then stops gracefully. Writes STATE_DIR/coordinator.json {pid,
+// port, http_port} once it serves.
 absl::Status Serve(const ServeOptions& options);
 
 // Files and folders below the state folder.
-inline constexpr char kIdentityFolder[] = "identity";      // the CA's key and certificate
+inline constexpr char kIdentityFolder[] = "identity";  // the CA's key and certificate
 inline constexpr char kPackageKeyFile[] = "package-key.pem";
 inline constexpr char kBlobFolder[] = "blobs";
 inline constexpr char kStagingFolder[] = "staging";

@@ -1,6 +1,6 @@
 #include "coordinator/drive/context.h"
 
-#include "absl/strings/str_cat.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -26,7 +26,7 @@ absl::Status Transact(DriveContext& context,
     if (!absl::IsAborted(status)) return status;
   }
   return absl::UnavailableError(
-      absl::StrCat("gave up after ", kMaxCommitAttempts, " conflicting commits: ", status.message()));
+      StrCat("gave up after ", kMaxCommitAttempts, " conflicting commits: ", status.message()));
 }
 
 std::string DeviceKey(const DeviceId& device) { return "device/" + device.value(); }

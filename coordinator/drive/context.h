@@ -17,13 +17,13 @@
 namespace muster {
 
 struct DriveOptions {
-  Duration pace_min = std::chrono::seconds(2);    // between check-ins of an idle device
+  Duration pace_min = std::chrono::seconds(2);  // between check-ins of an idle device
   Duration pace_max = std::chrono::minutes(10);
-  double check_ins_per_second = 500;              // that pace steering aims at
-  Duration presence = std::chrono::minutes(2);    // a device seen within this may be selected
-  Duration touch_every = std::chrono::seconds(10);// how often last_seen is written
+  double check_ins_per_second = 500;                // that pace steering aims at
+  Duration presence = std::chrono::minutes(2);      // a device seen within this may be selected
+  Duration touch_every = std::chrono::seconds(10);  // how often last_seen is written
   Duration task_lease = std::chrono::seconds(60);
-  size_t max_staged_batch = 64;                   // updates in one commit of a partial sum
+  size_t max_staged_batch = 64;  // updates in one commit of a partial sum
 };
 
 // References to the parts; main.cc owns them.

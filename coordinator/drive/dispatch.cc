@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <set>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -13,8 +13,8 @@ namespace {
 absl::Status RefuseIfRevoked(const DeviceRecord& device) {
   if (!device.revoked) return absl::OkStatus();
   return absl::PermissionDeniedError(
-      absl::StrCat("device ", device.id.value(), " was revoked: ", device.revoked_reason,
-                   "; an operator must enrol it again with a new join token"));
+      StrCat("device ", device.id.value(), " was revoked: ", device.revoked_reason,
+             "; an operator must enrol it again with a new join token"));
 }
 
 // A round that this device could still join: collecting, a place free, its labels match, and it was
@@ -23,8 +23,7 @@ absl::StatusOr<bool> CanJoin(const StoreReader& reader, const RoundRecord& round
                              const JobSpec& spec, const DeviceRecord& device, Timestamp now) {
   if (WhyNotInvite(round.policy, round.state, now)) return false;
   if (!Participates(spec, device)) return false;
-  auto existing =
-      reader.FindInvocation(InvocationIdFor(round.id, FunctionKind::kTrain, device.id));
+  auto existing = reader.FindInvocation(InvocationIdFor(round.id, FunctionKind::kTrain, device.id));
   if (existing.ok()) return false;
   if (absl::IsNotFound(existing.status())) return true;
   return existing.status();
@@ -105,8 +104,7 @@ absl::Status Dispatcher::TakePart(StoreTx& tx, AfterCommit& after, const DeviceR
     MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(round.id.job));
     MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(tx, round, job.spec, device, now));
     if (!joins) continue;
-    MUSTER_RETURN_IF_ERROR(
-        Invite(tx, after, job, round, device, now, context_.options).status());
+    MUSTER_RETURN_IF_ERROR(Invite(tx, after, job, round, device, now, context_.options).status());
   }
   return absl::OkStatus();
 }

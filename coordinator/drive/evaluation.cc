@@ -45,8 +45,8 @@ absl::StatusOr<RoundRecord> FindCommitted(const StoreReader& reader, const Round
 absl::StatusOr<bool> AssignEvaluation(StoreTx& tx, AfterCommit& after, const TaskRecord& task,
                                       Timestamp now, const DriveOptions& options) {
   MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(task.round.job));
-  MUSTER_ASSIGN_OR_RETURN(
-      auto evaluator, FindEvaluator(tx, job.spec.evaluation.evaluator, now, options.presence));
+  MUSTER_ASSIGN_OR_RETURN(auto evaluator,
+                          FindEvaluator(tx, job.spec.evaluation.evaluator, now, options.presence));
   if (!evaluator) return false;
   MUSTER_ASSIGN_OR_RETURN(const RoundRecord round, FindCommitted(tx, task.round));
   MUSTER_ASSIGN_OR_RETURN(const ModelRecord model,

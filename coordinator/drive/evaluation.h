@@ -9,8 +9,8 @@ namespace muster {
 absl::StatusOr<bool> AssignEvaluation(StoreTx& tx, AfterCommit& after, const TaskRecord& task,
                                       Timestamp now, const DriveOptions& options);
 
-// Records the metrics (none after a failure or the deadline) with the round and the model version, and
-// tells the job.
+// Records the metrics (none after a failure or the deadline) with the round and the model version,
+// and tells the job.
 absl::Status EndEvaluation(StoreTx& tx, AfterCommit& after, RoundRecord round,
                            const Metrics& metrics, Timestamp now, const DriveOptions& options);
 

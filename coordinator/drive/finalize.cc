@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "aggregation/optimizer/server_optimizer.h"
 #include "aggregation/sum/weighted_sum.h"
 #include "coordinator/drive/jobs.h"
@@ -14,6 +13,7 @@
 #include "coordinator/drive/vector_blob.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -156,9 +156,8 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
   MUSTER_ASSIGN_OR_RETURN(const Loaded loaded, Load(context, task.round));
   const auto* aggregating = std::get_if<Aggregating>(&loaded.round.state);
   if (aggregating == nullptr) {
-    return Transact(context, [&](StoreTx& tx, AfterCommit&) {
-      return tx.CompleteTask(task.key, task.fence);
-    });
+    return Transact(
+        context, [&](StoreTx& tx, AfterCommit&) { return tx.CompleteTask(task.key, task.fence); });
   }
   auto applied = ApplySum(context, loaded);
   if (absl::IsOutOfRange(applied.status()) || absl::IsDataLoss(applied.status())) {
@@ -176,10 +175,9 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
                         .aggregation = "clear",
                         .created = aggregating->closed,
                         .metrics = loaded.metrics};
-  MUSTER_ASSIGN_OR_RETURN(
-      const StoredPackage package,
-      StorePackage(context, ManifestFor(spec, loaded.next_version, lineage), applied->weights,
-                   bytes, spec.module));
+  MUSTER_ASSIGN_OR_RETURN(const StoredPackage package,
+                          StorePackage(context, ManifestFor(spec, loaded.next_version, lineage),
+                                       applied->weights, bytes, spec.module));
   const ModelRecord model{.id = {spec.name, loaded.next_version},
                           .package = package.package,
                           .weights = applied->weights,

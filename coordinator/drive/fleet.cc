@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/offers.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -24,17 +24,17 @@ absl::StatusOr<TokenRecord> CheckToken(const StoreReader& reader, const ParsedTo
   if (!SameSecretHash(token->secret_hash, presented.secret_hash)) return unknown;
   if (token->revoked) {
     return absl::PermissionDeniedError(
-        absl::StrCat("join token ", token->id.value(), " was revoked; ask an operator for another"));
+        StrCat("join token ", token->id.value(), " was revoked; ask an operator for another"));
   }
   if (now >= token->expires) {
-    return absl::PermissionDeniedError(absl::StrCat("join token ", token->id.value(), " expired at ",
-                                                    token->expires.ToString(),
-                                                    "; ask an operator for another"));
+    return absl::PermissionDeniedError(StrCat("join token ", token->id.value(), " expired at ",
+                                              token->expires.ToString(),
+                                              "; ask an operator for another"));
   }
   if (token->used >= token->uses) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("join token ", token->id.value(), " was used ", token->used, " of ",
-                     token->uses, " times; ask an operator for another"));
+    return absl::PermissionDeniedError(StrCat("join token ", token->id.value(), " was used ",
+                                              token->used, " of ", token->uses,
+                                              " times; ask an operator for another"));
   }
   return *std::move(token);
 }
@@ -53,8 +53,8 @@ absl::StatusOr<MintedToken> CreateToken(DriveContext& context, uint32_t uses, Du
                                 .created = now,
                                 .expires = now + ttl,
                                 .labels = labels}};
-  MUSTER_RETURN_IF_ERROR(Transact(
-      context, [&](StoreTx& tx, AfterCommit&) { return tx.PutToken(minted.record); }));
+  MUSTER_RETURN_IF_ERROR(
+      Transact(context, [&](StoreTx& tx, AfterCommit&) { return tx.PutToken(minted.record); }));
   return minted;
 }
 
@@ -77,15 +77,15 @@ absl::StatusOr<Enrolled> Enrol(DriveContext& context, const CertificateAuthority
   MUSTER_RETURN_IF_ERROR(Transact(context, [&](StoreTx& tx, AfterCommit&) -> absl::Status {
     const Timestamp now = context.clock.Now();
     MUSTER_ASSIGN_OR_RETURN(TokenRecord token, CheckToken(tx, presented, now));
-    const DeviceId id = request.requested_name.empty() ? DeviceId::Trusted("d-" + suffix)
-                                                       : request.requested_name;
+    const DeviceId id =
+        request.requested_name.empty() ? DeviceId::Trusted("d-" + suffix) : request.requested_name;
     DeviceRecord device{.id = id, .labels = request.labels, .enrolled = now};
     // A revoked name stays taken: its old certificate must never become valid again.
     auto existing = tx.FindDevice(id);
     if (existing.ok()) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("a device named ", id.value(), existing->revoked ? " was revoked" : " is enrolled",
-                       "; choose another --name, or none to be given one"));
+      return absl::AlreadyExistsError(StrCat("a device named ", id.value(),
+                                             existing->revoked ? " was revoked" : " is enrolled",
+                                             "; choose another --name, or none to be given one"));
     }
     if (!absl::IsNotFound(existing.status())) return existing.status();
     for (const auto& [key, value] : token.labels) device.labels[key] = value;
@@ -138,9 +138,9 @@ absl::StatusOr<DeviceRecord> RevokeDevice(DriveContext& context, const DeviceId&
       MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
       if (invocation.function != FunctionKind::kTrain) continue;
       MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(invocation.round));
-      MUSTER_RETURN_IF_ERROR(ApplyToRound(tx, after, round, DeviceFailed{id, invocation.reason},
-                                          now, context.options)
-                                 .status());
+      MUSTER_RETURN_IF_ERROR(
+          ApplyToRound(tx, after, round, DeviceFailed{id, invocation.reason}, now, context.options)
+              .status());
     }
     after.Wake(DeviceKey(id));
     return absl::OkStatus();
@@ -166,12 +166,12 @@ absl::Status CheckStanding(const DriveContext& context, const DeviceId& id) {
     auto device = reader.FindDevice(id);
     if (absl::IsNotFound(device.status())) {
       return absl::UnauthenticatedError(
-          absl::StrCat("device ", id.value(), " is not enrolled here; enrol it with a join token"));
+          StrCat("device ", id.value(), " is not enrolled here; enrol it with a join token"));
     }
     MUSTER_RETURN_IF_ERROR(device.status());
     if (device->revoked) {
       return absl::PermissionDeniedError(
-          absl::StrCat("device ", id.value(), " was revoked: ", device->revoked_reason));
+          StrCat("device ", id.value(), " was revoked: ", device->revoked_reason));
     }
     return absl::OkStatus();
   });

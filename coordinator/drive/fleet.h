@@ -11,7 +11,7 @@
 namespace muster {
 
 struct MintedToken {
-  std::string text;     // told once, never stored
+  std::string text;  // told once, never stored
   TokenRecord record;
 };
 absl::StatusOr<MintedToken> CreateToken(DriveContext& context, uint32_t uses, Duration ttl,
@@ -36,8 +36,8 @@ absl::StatusOr<DeviceRecord> RevokeDevice(DriveContext& context, const DeviceId&
 // What the device made of its desired state; counts its metering once for each report id.
 absl::Status RecordState(DriveContext& context, const DeviceId& id, const StateReport& report);
 
-// PermissionDenied if the device is revoked or the certificate was replaced long ago, Unauthenticated
-// if it is unknown.
+// PermissionDenied if the device is revoked or the certificate was replaced long ago,
+// Unauthenticated if it is unknown.
 absl::Status CheckStanding(const DriveContext& context, const DeviceId& id);
 
 }  // namespace muster

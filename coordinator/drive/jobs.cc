@@ -4,11 +4,11 @@
 #include <cmath>
 #include <span>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/transitions.h"
 #include "models/package/manifest.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -23,8 +23,8 @@ absl::Status Settle(DriveContext& context, const std::string& owner, const Diges
   absl::Status moved = context.staging.Promote(owner, digest, context.blobs);
   if (absl::IsNotFound(moved)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("job.", what, ": blob ", digest.hex(),
-                     " is neither stored nor uploaded; upload it first, then submit again"));
+        StrCat("job.", what, ": blob ", digest.hex(),
+               " is neither stored nor uploaded; upload it first, then submit again"));
   }
   return moved;
 }
@@ -33,9 +33,9 @@ absl::Status CheckWeights(const BlobStore& blobs, const JobSpec& spec) {
   MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(spec.initial_weights));
   const uint64_t expected = spec.layout.total_size() * sizeof(float);
   if (reader->size() != expected) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("job.initial_weights: the blob has ", reader->size(), " bytes, the layout has ",
-                     spec.layout.total_size(), " parameters, which is ", expected, " bytes"));
+    return absl::InvalidArgumentError(StrCat("job.initial_weights: the blob has ", reader->size(),
+                                             " bytes, the layout has ", spec.layout.total_size(),
+                                             " parameters, which is ", expected, " bytes"));
   }
   std::vector<float> chunk(limits::kChunkBytes / sizeof(float));
   for (uint64_t offset = 0; offset < expected;) {
@@ -45,9 +45,9 @@ absl::Status CheckWeights(const BlobStore& blobs, const JobSpec& spec) {
     if (bytes == 0) return absl::DataLossError("job.initial_weights: the blob ends early");
     for (size_t i = 0; i < bytes / sizeof(float); ++i) {
       if (!std::isfinite(chunk[i])) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("job.initial_weights: parameter ", offset / sizeof(float) + i,
-                         " is not a finite number"));
+        return absl::InvalidArgumentError(StrCat("job.initial_weights: parameter ",
+                                                 offset / sizeof(float) + i,
+                                                 " is not a finite number"));
       }
     }
     offset += bytes;
@@ -75,12 +75,12 @@ absl::StatusOr<std::vector<std::string>> NoticesFor(const StoreReader& reader, c
   std::vector<std::string> notices = {
       "aggregation is in the clear: the coordinator sees every device's update"};
   if (present < spec.round.clients) {
-    notices.push_back(absl::StrCat("a round closes with ", spec.round.clients, " updates, but ",
-                                   present, " of ", matching, " matching devices are here now"));
+    notices.push_back(StrCat("a round closes with ", spec.round.clients, " updates, but ", present,
+                             " of ", matching, " matching devices are here now"));
   }
   if (spec.evaluation.enabled && evaluators == 0) {
-    notices.push_back(absl::StrCat("no device matches evaluation.evaluator '",
-                                   spec.evaluation.evaluator.ToString(), "'"));
+    notices.push_back(StrCat("no device matches evaluation.evaluator '",
+                             spec.evaluation.evaluator.ToString(), "'"));
   }
   return notices;
 }
@@ -141,26 +141,23 @@ absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spe
   MUSTER_RETURN_IF_ERROR(CheckWeights(context.blobs, spec));
 
   const Timestamp now = context.clock.Now();
-  JobRecord job{.id = JobId::Trusted(
-                    absl::StrCat("j-", context.random.Hex(kJobSuffixBytes))),
+  JobRecord job{.id = JobId::Trusted(StrCat("j-", context.random.Hex(kJobSuffixBytes))),
                 .spec = spec,
                 .state = JobRunning{},
                 .submitted = now,
                 .submitted_by = submitted_by,
                 .idempotency_key = idempotency_key};
   const Lineage lineage{.job = job.id, .aggregation = "none", .created = now};
-  MUSTER_ASSIGN_OR_RETURN(
-      const StoredPackage package,
-      StorePackage(context, ManifestFor(spec, 0, lineage), spec.initial_weights,
-                   spec.layout.total_size() * sizeof(float), spec.module));
+  MUSTER_ASSIGN_OR_RETURN(const StoredPackage package,
+                          StorePackage(context, ManifestFor(spec, 0, lineage), spec.initial_weights,
+                                       spec.layout.total_size() * sizeof(float), spec.module));
   job.initial_package = package.package;
 
   absl::Status stored = Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     MUSTER_RETURN_IF_ERROR(tx.PutJob(job));
     JobRecord written = job;
     ++written.row_version;
-    MUSTER_ASSIGN_OR_RETURN(submitted.notices,
-                            NoticesFor(tx, spec, now, context.options.presence));
+    MUSTER_ASSIGN_OR_RETURN(submitted.notices, NoticesFor(tx, spec, now, context.options.presence));
     return OpenRoundInStore(tx, after, written, {1, 1, 0}, now, context.options);
   });
   if (absl::IsAlreadyExists(stored) && !idempotency_key.empty()) {
@@ -175,12 +172,11 @@ absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spe
 absl::StatusOr<JobRecord> CancelJob(DriveContext& context, const JobId& id, const std::string& by) {
   JobRecord job;
   MUSTER_RETURN_IF_ERROR(Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
-    MUSTER_ASSIGN_OR_RETURN(
-        auto ignored,
-        ApplyToJob(tx, after, id, CancelRequested{by}, context.clock.Now(), context.options));
+    MUSTER_ASSIGN_OR_RETURN(auto ignored, ApplyToJob(tx, after, id, CancelRequested{by},
+                                                     context.clock.Now(), context.options));
     if (ignored) {
       return absl::FailedPreconditionError(
-          absl::StrCat("job ", id.value(), " cannot be cancelled: ", ignored->why));
+          StrCat("job ", id.value(), " cannot be cancelled: ", ignored->why));
     }
     MUSTER_ASSIGN_OR_RETURN(job, tx.FindJob(id));
     return absl::OkStatus();

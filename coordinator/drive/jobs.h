@@ -10,12 +10,12 @@ namespace muster {
 
 struct SubmittedJob {
   JobId id;
-  bool already = false;               // the idempotency key was known
-  std::vector<std::string> notices;   // what the submitter should know, such as missing devices
+  bool already = false;              // the idempotency key was known
+  std::vector<std::string> notices;  // what the submitter should know, such as missing devices
 };
 
-// The spec's blobs must be staged by `owner` or stored already. Packs the initial weights as a signed
-// package, and opens round 1.
+// The spec's blobs must be staged by `owner` or stored already. Packs the initial weights as a
+// signed package, and opens round 1.
 absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spec,
                                        const std::string& submitted_by, const std::string& owner,
                                        const std::string& idempotency_key);

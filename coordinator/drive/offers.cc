@@ -6,13 +6,13 @@
 #include <span>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/evaluation.h"
 #include "coordinator/drive/sum_blob.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/limits.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -61,7 +61,7 @@ absl::StatusOr<InvocationRecord> FindOwn(const StoreReader& reader, const Device
   // Another device's invocation looks like none at all.
   if (absl::IsNotFound(invocation.status()) || (invocation.ok() && invocation->device != device)) {
     return absl::NotFoundError(
-        absl::StrCat("invocation ", id.value(), " was never given to this device"));
+        StrCat("invocation ", id.value(), " was never given to this device"));
   }
   return invocation;
 }
@@ -69,7 +69,7 @@ absl::StatusOr<InvocationRecord> FindOwn(const StoreReader& reader, const Device
 }  // namespace
 
 std::string StagingOwner(std::string_view role, std::string_view id) {
-  return absl::StrCat(role, "-", id);
+  return StrCat(role, "-", id);
 }
 
 absl::Status CountUsage(StoreTx& tx, const std::string& job, const DeviceId& device,
@@ -124,7 +124,7 @@ absl::StatusOr<std::optional<OfferAnswer>> UpdateIntake::Check(const DeviceId& d
     if (decided) return absl::OkStatus();
     MUSTER_ASSIGN_OR_RETURN(const RoundRecord round, reader.FindRound(invocation.round));
     if (!std::holds_alternative<Collecting>(round.state)) {
-      decided = Refused(absl::StrCat("late: the round is ", PhaseName(round.state)));
+      decided = Refused(StrCat("late: the round is ", PhaseName(round.state)));
     }
     MUSTER_ASSIGN_OR_RETURN(const JobRecord job, reader.FindJob(invocation.round.job));
     elements = job.spec.layout.shared_size();
@@ -135,11 +135,10 @@ absl::StatusOr<std::optional<OfferAnswer>> UpdateIntake::Check(const DeviceId& d
   const std::string owner = StagingOwner("device", device.value());
   MUSTER_ASSIGN_OR_RETURN(auto staged, context_.staging.Open(owner, offer.update));
   if (staged->size() != elements * sizeof(float)) {
-    MUSTER_ASSIGN_OR_RETURN(
-        decided, Refuse(device, offer,
-                        absl::StrCat("wrong shape: the update has ", staged->size(),
-                                     " bytes, the model's shared parameters are ",
-                                     elements * sizeof(float), " bytes")));
+    MUSTER_ASSIGN_OR_RETURN(decided, Refuse(device, offer,
+                                            StrCat("wrong shape: the update has ", staged->size(),
+                                                   " bytes, the model's shared parameters are ",
+                                                   elements * sizeof(float), " bytes")));
     return decided;
   }
   std::string fault;
@@ -170,15 +169,14 @@ absl::StatusOr<OfferAnswer> UpdateIntake::Refuse(const DeviceId& device, const U
     invocation.reason = reason;
     invocation.finished = now;
     MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
-    MUSTER_RETURN_IF_ERROR(
-        CountUsage(tx, invocation.round.job.value(), device, offer.metering, 1));
+    MUSTER_RETURN_IF_ERROR(CountUsage(tx, invocation.round.job.value(), device, offer.metering, 1));
     MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(invocation.round));
     return ApplyToRound(tx, after, round, DeviceFailed{device, reason}, now, context_.options)
         .status();
   }));
-  LogWarning("update refused", {{"device", device.value()},
-                                {"invocation", offer.invocation.value()},
-                                {"reason", reason}});
+  LogWarning(
+      "update refused",
+      {{"device", device.value()}, {"invocation", offer.invocation.value()}, {"reason", reason}});
   context_.staging.Remove(StagingOwner("device", device.value()), offer.update).IgnoreError();
   return answer;
 }
@@ -192,8 +190,9 @@ void UpdateIntake::Run() {
     const RoundId round = first->first;
     std::vector<Pending>& waiting = first->second;
     const size_t take = std::min(waiting.size(), context_.options.max_staged_batch);
-    std::vector<Pending> batch(std::make_move_iterator(waiting.begin()),
-                               std::make_move_iterator(waiting.begin() + static_cast<ptrdiff_t>(take)));
+    std::vector<Pending> batch(
+        std::make_move_iterator(waiting.begin()),
+        std::make_move_iterator(waiting.begin() + static_cast<ptrdiff_t>(take)));
     waiting.erase(waiting.begin(), waiting.begin() + static_cast<ptrdiff_t>(take));
     if (waiting.empty()) queue_.erase(first);
     lock.unlock();
@@ -203,8 +202,7 @@ void UpdateIntake::Run() {
   }
 }
 
-absl::Status UpdateIntake::Load(const RoundRecord& round, uint64_t size,
-                                Accumulator& accumulator) {
+absl::Status UpdateIntake::Load(const RoundRecord& round, uint64_t size, Accumulator& accumulator) {
   if (accumulator.sum != nullptr && accumulator.durable == round.partial_sum) {
     return absl::OkStatus();
   }
@@ -229,8 +227,8 @@ absl::Status UpdateIntake::AddAll(std::vector<Pending*>& members, Accumulator& a
       member->answer(Refused(std::string(room.message())));
       continue;
     }
-    auto staged = context_.staging.Open(StagingOwner("device", member->device.value()),
-                                        member->offer.update);
+    auto staged =
+        context_.staging.Open(StagingOwner("device", member->device.value()), member->offer.update);
     if (!staged.ok()) {
       member->answer(staged.status());
       continue;
@@ -271,7 +269,7 @@ void UpdateIntake::CommitBatch(const RoundId& id, std::vector<Pending> batch) {
       }
       auto decided = AnswerIfDecided(*invocation, member->offer.update);
       if (!decided && !std::holds_alternative<Collecting>(round.state)) {
-        decided = Refused(absl::StrCat("late: the round is ", PhaseName(round.state)));
+        decided = Refused(StrCat("late: the round is ", PhaseName(round.state)));
       }
       if (decided) member->answer(*decided);
       return decided.has_value();
@@ -326,7 +324,7 @@ void UpdateIntake::CommitBatch(const RoundId& id, std::vector<Pending> batch) {
     current.partial_sum = *durable;
     MUSTER_ASSIGN_OR_RETURN(auto ignored,
                             ApplyToRound(tx, after, current, event, now, context_.options));
-    if (ignored) return absl::InternalError(absl::StrCat("a sum was refused: ", ignored->why));
+    if (ignored) return absl::InternalError(StrCat("a sum was refused: ", ignored->why));
     return absl::OkStatus();
   });
   if (!status.ok()) {
@@ -384,8 +382,7 @@ absl::StatusOr<OfferAnswer> AcceptResult(DriveContext& context, const DeviceId& 
     invocation.metering = offer.metering;
     invocation.finished = now;
     MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
-    MUSTER_RETURN_IF_ERROR(
-        CountUsage(tx, invocation.round.job.value(), device, offer.metering, 1));
+    MUSTER_RETURN_IF_ERROR(CountUsage(tx, invocation.round.job.value(), device, offer.metering, 1));
     MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(invocation.round));
     if (invocation.function == FunctionKind::kTrain) {
       return ApplyToRound(tx, after, round, DeviceFailed{device, offer.failure}, now,

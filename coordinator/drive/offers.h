@@ -1,9 +1,10 @@
-// What devices hand in: updates and results. An update is answered ACCEPTED only after the partial sum
-// that contains it is durable, together with the row that says so; many updates share one commit.
+// What devices hand in: updates and results. An update is answered ACCEPTED only after the partial
+// sum that contains it is durable, together with the row that says so; many updates share one
+// commit.
 //
-// Each update is read twice from its staged file, in chunks: once to check it, once to add it. So a bad
-// one never touches the sum, and memory is one accumulator for each open round, however many devices
-// report at once.
+// Each update is read twice from its staged file, in chunks: once to check it, once to add it. So a
+// bad one never touches the sum, and memory is one accumulator for each open round, however many
+// devices report at once.
 #pragma once
 
 #include <condition_variable>
@@ -28,8 +29,8 @@ class UpdateIntake {
   UpdateIntake(const UpdateIntake&) = delete;
   UpdateIntake& operator=(const UpdateIntake&) = delete;
 
-  // Checks the offer and its staged file on the caller's thread and answers refusals at once; a good
-  // update waits for the next commit and is answered from the intake's thread.
+  // Checks the offer and its staged file on the caller's thread and answers refusals at once; a
+  // good update waits for the next commit and is answered from the intake's thread.
   void Offer(const DeviceId& device, const UpdateOffer& offer, Answer answer);
 
  private:
@@ -51,8 +52,7 @@ class UpdateIntake {
                                      const std::string& reason);
   void Run();
   void CommitBatch(const RoundId& round, std::vector<Pending> batch);
-  absl::Status AddAll(std::vector<Pending*>& members,
-                      Accumulator& accumulator);
+  absl::Status AddAll(std::vector<Pending*>& members, Accumulator& accumulator);
   absl::Status Load(const RoundRecord& round, uint64_t size, Accumulator& accumulator);
   void DropClosedRounds();
 

@@ -3,10 +3,10 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/dispatch.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -18,8 +18,8 @@ absl::StatusOr<PromotionRecord> Find(const StoreReader& reader, const std::strin
   if (!id.empty()) return reader.FindPromotion(PromotionId::Trusted(id));
   MUSTER_ASSIGN_OR_RETURN(auto promotions, reader.ListPromotions(name));
   if (promotions.empty()) {
-    return absl::NotFoundError(absl::StrCat("nothing was promoted under the name '", name,
-                                            "'; `muster promote NAME@VERSION` does it"));
+    return absl::NotFoundError(StrCat("nothing was promoted under the name '", name,
+                                      "'; `muster promote NAME@VERSION` does it"));
   }
   return promotions.front();
 }

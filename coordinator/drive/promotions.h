@@ -9,14 +9,14 @@
 namespace muster {
 
 struct PromotionView {
-  PromotionRecord record;              // with the phase as the devices make it now
+  PromotionRecord record;  // with the phase as the devices make it now
   RolloutTally tally;
   std::vector<CoveredDevice> devices;  // that this promotion covers, by id
 };
 
 struct Promoted {
   PromotionView view;
-  bool already = false;                // the very same promotion ruled before: nothing changed
+  bool already = false;  // the very same promotion ruled before: nothing changed
 };
 
 absl::StatusOr<Promoted> Promote(DriveContext& context, const ModelVersion& model,

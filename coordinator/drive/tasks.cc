@@ -4,13 +4,13 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/evaluation.h"
 #include "coordinator/drive/finalize.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/limits.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -120,8 +120,8 @@ absl::Status TaskRunner::RunOne(const TaskRecord& task) {
       return Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
         const Timestamp now = context_.clock.Now();
         MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
-        MUSTER_ASSIGN_OR_RETURN(
-            auto rounds, tx.ListRounds(task.round.job, task.round.number, limits::kMaxRoundAttempts));
+        MUSTER_ASSIGN_OR_RETURN(auto rounds, tx.ListRounds(task.round.job, task.round.number,
+                                                           limits::kMaxRoundAttempts));
         for (const RoundRecord& round : rounds) {
           if (round.model_version != task.model_version) continue;
           LogWarning("no evaluation in time", {{"round", round.id.ToString()}});

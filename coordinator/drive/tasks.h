@@ -1,5 +1,5 @@
-// The task runner: claims due tasks by lease, carries them out, and completes each in the transaction
-// that makes its outcome durable. Any number of runners may work over one store.
+// The task runner: claims due tasks by lease, carries them out, and completes each in the
+// transaction that makes its outcome durable. Any number of runners may work over one store.
 #pragma once
 
 #include <condition_variable>

@@ -4,11 +4,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/round/selection.h"
 #include "proto/core/digest.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -49,7 +49,7 @@ absl::Status CarryOut(StoreTx& tx, AfterCommit& after, const RoundRecord& round,
   const auto& abandoned = std::get<TellRoundAbandoned>(effect);
   MUSTER_RETURN_IF_ERROR(tx.DeleteTask(RoundTaskKey(kCloseSumTask, round.id)));
   MUSTER_RETURN_IF_ERROR(ExpireOpenInvocations(
-      tx, round.id, now, absl::StrCat("the round was abandoned: ", abandoned.reason)));
+      tx, round.id, now, StrCat("the round was abandoned: ", abandoned.reason)));
   return ApplyToJob(tx, after, round.id.job,
                     RoundWasAbandoned{round.id.number, round.id.attempt, abandoned.reason}, now,
                     options)
@@ -143,8 +143,7 @@ absl::Status OpenRoundInStore(StoreTx& tx, AfterCommit& after, const JobRecord& 
                     .base_package = job.initial_package,
                     .base_weights = job.spec.initial_weights};
   if (effect.base_version > 0) {
-    MUSTER_ASSIGN_OR_RETURN(ModelRecord base,
-                            tx.FindModel({job.spec.name, effect.base_version}));
+    MUSTER_ASSIGN_OR_RETURN(ModelRecord base, tx.FindModel({job.spec.name, effect.base_version}));
     round.base_package = base.package;
     round.base_weights = base.weights;
     round.optimizer_state = base.optimizer_state;
@@ -172,14 +171,11 @@ absl::Status OpenRoundInStore(StoreTx& tx, AfterCommit& after, const JobRecord& 
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::variant<InvocationRecord, Ignored>> Invite(StoreTx& tx, AfterCommit& after,
-                                                              const JobRecord& job,
-                                                              RoundRecord& round,
-                                                              const DeviceRecord& device,
-                                                              Timestamp now,
-                                                              const DriveOptions& options) {
-  MUSTER_ASSIGN_OR_RETURN(
-      auto ignored, ApplyToRound(tx, after, round, DeviceInvited{device.id}, now, options));
+absl::StatusOr<std::variant<InvocationRecord, Ignored>> Invite(
+    StoreTx& tx, AfterCommit& after, const JobRecord& job, RoundRecord& round,
+    const DeviceRecord& device, Timestamp now, const DriveOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(auto ignored,
+                          ApplyToRound(tx, after, round, DeviceInvited{device.id}, now, options));
   if (ignored) return *ignored;
   const auto& collecting = std::get<Collecting>(round.state);
   InvocationRecord invocation{
@@ -209,19 +205,19 @@ bool IsReady(const Eligibility& e) {
 
 InvocationId InvocationIdFor(const RoundId& round, FunctionKind function, const DeviceId& device) {
   const std::string name =
-      absl::StrCat(round.ToString(), "/", FunctionName(function), "/", device.value());
+      StrCat(round.ToString(), "/", FunctionName(function), "/", device.value());
   constexpr size_t kHexDigits = 32;
   return InvocationId::Trusted("i-" + Sha256(name).hex().substr(0, kHexDigits));
 }
 
 std::string TraceparentFor(const JobId& job, const InvocationId& invocation) {
   constexpr size_t kTraceHexDigits = 32, kSpanHexDigits = 16;
-  return absl::StrCat("00-", Sha256("trace/" + job.value()).hex().substr(0, kTraceHexDigits), "-",
-                      Sha256("span/" + invocation.value()).hex().substr(0, kSpanHexDigits), "-01");
+  return StrCat("00-", Sha256("trace/" + job.value()).hex().substr(0, kTraceHexDigits), "-",
+                Sha256("span/" + invocation.value()).hex().substr(0, kSpanHexDigits), "-01");
 }
 
 std::string RoundTaskKey(std::string_view prefix, const RoundId& round) {
-  return absl::StrCat(prefix, "/", round.ToString());
+  return StrCat(prefix, "/", round.ToString());
 }
 
 }  // namespace muster

@@ -1,5 +1,6 @@
-// Steps of the round and job machines inside a transaction: load, step, write, and turn effects that
-// only touch the store into writes of the same transaction. Effects that touch blobs become tasks.
+// Steps of the round and job machines inside a transaction: load, step, write, and turn effects
+// that only touch the store into writes of the same transaction. Effects that touch blobs become
+// tasks.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace muster {
 
-// Nothing if the event was applied, else why it was ignored. `round` is the record as loaded in this
-// transaction; it is written back, with its new row_version.
+// Nothing if the event was applied, else why it was ignored. `round` is the record as loaded in
+// this transaction; it is written back, with its new row_version.
 absl::StatusOr<std::optional<Ignored>> ApplyToRound(StoreTx& tx, AfterCommit& after,
                                                     RoundRecord& round, const RoundEvent& event,
                                                     Timestamp now, const DriveOptions& options);
@@ -27,12 +28,9 @@ absl::Status OpenRoundInStore(StoreTx& tx, AfterCommit& after, const JobRecord& 
                               const DriveOptions& options);
 
 // Takes one device into a round that is collecting, if a place is free: the invocation, or why not.
-absl::StatusOr<std::variant<InvocationRecord, Ignored>> Invite(StoreTx& tx, AfterCommit& after,
-                                                              const JobRecord& job,
-                                                              RoundRecord& round,
-                                                              const DeviceRecord& device,
-                                                              Timestamp now,
-                                                              const DriveOptions& options);
+absl::StatusOr<std::variant<InvocationRecord, Ignored>> Invite(
+    StoreTx& tx, AfterCommit& after, const JobRecord& job, RoundRecord& round,
+    const DeviceRecord& device, Timestamp now, const DriveOptions& options);
 
 // May the device take part in `job` at all?
 bool Participates(const JobSpec& spec, const DeviceRecord& device);

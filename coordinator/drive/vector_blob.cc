@@ -5,8 +5,8 @@
 #include <cstring>
 #include <span>
 
-#include "absl/strings/str_cat.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 static_assert(std::endian::native == std::endian::little, "vectors are stored little-endian");
 
@@ -58,8 +58,8 @@ absl::StatusOr<std::vector<float>> ReadVector(const BlobStore& blobs, const Dige
                                               uint64_t size) {
   MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(digest));
   if (reader->size() != size * sizeof(float)) {
-    return absl::DataLossError(absl::StrCat("blob ", digest.hex(), " has ", reader->size(),
-                                            " bytes; a vector of ", size, " float32 was expected"));
+    return absl::DataLossError(StrCat("blob ", digest.hex(), " has ", reader->size(),
+                                      " bytes; a vector of ", size, " float32 was expected"));
   }
   std::vector<float> values(size);
   MUSTER_RETURN_IF_ERROR(Fill(*reader, 0, Bytes(values)));
@@ -70,8 +70,7 @@ absl::StatusOr<Digest> WriteOptimizerState(BlobStore& blobs, const OptimizerStat
   if (state.momentum.empty() && state.second_moment.empty()) return Digest();
   const StateHeader header{state.step, state.momentum.size(), state.second_moment.size()};
   MUSTER_ASSIGN_OR_RETURN(auto writer, blobs.Create());
-  MUSTER_RETURN_IF_ERROR(
-      writer->Append({reinterpret_cast<const char*>(&header), sizeof(header)}));
+  MUSTER_RETURN_IF_ERROR(writer->Append({reinterpret_cast<const char*>(&header), sizeof(header)}));
   MUSTER_RETURN_IF_ERROR(Append(*writer, state.momentum));
   MUSTER_RETURN_IF_ERROR(Append(*writer, state.second_moment));
   return writer->Commit();
@@ -81,14 +80,13 @@ absl::StatusOr<OptimizerState> ReadOptimizerState(const BlobStore& blobs, const 
                                                   uint64_t size) {
   MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(digest));
   StateHeader header;
-  MUSTER_RETURN_IF_ERROR(
-      Fill(*reader, 0, {reinterpret_cast<char*>(&header), sizeof(header)}));
+  MUSTER_RETURN_IF_ERROR(Fill(*reader, 0, {reinterpret_cast<char*>(&header), sizeof(header)}));
   const auto fits = [size](uint64_t elements) { return elements == 0 || elements == size; };
   const uint64_t expected =
       sizeof(header) + (header.momentum + header.second_moment) * sizeof(float);
   if (!fits(header.momentum) || !fits(header.second_moment) || reader->size() != expected) {
     return absl::DataLossError(
-        absl::StrCat("blob ", digest.hex(), " is no optimizer state for ", size, " parameters"));
+        StrCat("blob ", digest.hex(), " is no optimizer state for ", size, " parameters"));
   }
   OptimizerState state{.step = header.step};
   state.momentum.resize(header.momentum);

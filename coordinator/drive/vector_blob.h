@@ -13,8 +13,8 @@ absl::StatusOr<Digest> WriteVector(BlobStore& blobs, const std::vector<float>& v
 absl::StatusOr<std::vector<float>> ReadVector(const BlobStore& blobs, const Digest& digest,
                                               uint64_t size);
 
-// The step count, then the first and second moment; a moment is absent or has `size` elements. A state
-// that holds nothing (FedAvg's) is no blob: its digest is empty.
+// The step count, then the first and second moment; a moment is absent or has `size` elements. A
+// state that holds nothing (FedAvg's) is no blob: its digest is empty.
 absl::StatusOr<Digest> WriteOptimizerState(BlobStore& blobs, const OptimizerState& state);
 absl::StatusOr<OptimizerState> ReadOptimizerState(const BlobStore& blobs, const Digest& digest,
                                                   uint64_t size);

@@ -6,7 +6,8 @@
 namespace muster {
 namespace {
 
-// Versions of keys nobody waits for are forgotten above this many; a forgotten key counts as changed.
+// Versions of keys nobody waits for are forgotten above this many; a forgotten key counts as
+// changed.
 constexpr size_t kMaxIdleVersions = 100'000;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Wake-ups: who waits for news under a key, and until when. One thread fires the timeouts. A wake-up
-// is a hint that something may have changed; whoever is woken looks for himself.
+// Wake-ups: who waits for news under a key, and until when. One thread fires the timeouts. A
+// wake-up is a hint that something may have changed; whoever is woken looks for himself.
 #pragma once
 
 #include <condition_variable>
@@ -25,9 +25,9 @@ class WakeUps {
   WakeUps(const WakeUps&) = delete;
   WakeUps& operator=(const WakeUps&) = delete;
 
-  // Calls `callback` once: on Wake(key), after `timeout`, or at shutdown, from an arbitrary thread and
-  // without a lock held. A Wake() between version() and WaitFor() is not lost: pass the version that
-  // was read before looking.
+  // Calls `callback` once: on Wake(key), after `timeout`, or at shutdown, from an arbitrary thread
+  // and without a lock held. A Wake() between version() and WaitFor() is not lost: pass the version
+  // that was read before looking.
   uint64_t version(const std::string& key);
   void WaitFor(const std::string& key, uint64_t seen_version, Duration timeout, Callback callback);
   void Wake(const std::string& key);
@@ -47,7 +47,7 @@ class WakeUps {
   bool stopping_ = false;
   uint64_t next_id_ = 1;
   uint64_t next_version_ = 1;
-  std::unordered_map<std::string, uint64_t> versions_;       // keys with waiters or recent wakes
+  std::unordered_map<std::string, uint64_t> versions_;  // keys with waiters or recent wakes
   std::unordered_map<uint64_t, Waiter> waiters_;
   std::multimap<Deadline, uint64_t> deadlines_;
   std::unordered_multimap<std::string, uint64_t> by_key_;

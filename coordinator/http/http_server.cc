@@ -1,16 +1,16 @@
 #include "coordinator/http/http_server.h"
 
 #include <atomic>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 #include "proto/transport/host_port.h"
 
 namespace muster {
@@ -60,11 +60,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     response_.keep_alive(false);
     response_.body() = std::move(answer.body);
     response_.prepare_payload();
-    http::async_write(stream_, response_,
-                      [self = shared_from_this()](beast::error_code, size_t) {
-                        beast::error_code ignored;
-                        self->stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-                      });
+    http::async_write(stream_, response_, [self = shared_from_this()](beast::error_code, size_t) {
+      beast::error_code ignored;
+      self->stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    });
   }
 
   beast::tcp_stream stream_;
@@ -85,7 +84,7 @@ class HttpServerImpl final : public HttpServer {
     const auto ip = asio::ip::make_address(address.host, error);
     if (error) {
       return absl::InvalidArgumentError(
-          absl::StrCat("cannot listen on ", listen, ": give an IP address and a port"));
+          StrCat("cannot listen on ", listen, ": give an IP address and a port"));
     }
     const tcp::endpoint endpoint(ip, address.port);
     acceptor_.open(endpoint.protocol(), error);
@@ -93,7 +92,7 @@ class HttpServerImpl final : public HttpServer {
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
-      return absl::FailedPreconditionError(absl::StrCat(
+      return absl::FailedPreconditionError(StrCat(
           "cannot listen on ", listen, ": ", error.message(), "; choose another HTTP address"));
     }
     port_ = acceptor_.local_endpoint().port();

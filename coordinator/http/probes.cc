@@ -51,8 +51,8 @@ absl::Status AddStoreFamilies(const StoreReader& reader, std::vector<MetricFamil
       Family("muster_devices_enrolled", "Devices enrolled, revoked ones too.", MetricType::Gauge);
   MUSTER_ASSIGN_OR_RETURN(const size_t count, reader.CountDevices());
   Add(devices, static_cast<double>(count));
-  MetricFamily rounds = Family("muster_rounds_collecting", "Rounds that collect updates now.",
-                               MetricType::Gauge);
+  MetricFamily rounds =
+      Family("muster_rounds_collecting", "Rounds that collect updates now.", MetricType::Gauge);
   MUSTER_ASSIGN_OR_RETURN(auto collecting, reader.ListCollectingRounds());
   Add(rounds, static_cast<double>(collecting.size()));
   MetricFamily jobs = Family("muster_jobs", "Newest jobs by phase.", MetricType::Gauge);
@@ -79,8 +79,8 @@ absl::StatusOr<std::string> Metrics(DriveContext& drive, const RpcCounters& coun
     families.push_back(std::move(calls));
     families.push_back(std::move(seconds));
   }
-  MetricFamily memory = Family("process_resident_memory_bytes", "Resident memory of the process.",
-                               MetricType::Gauge);
+  MetricFamily memory =
+      Family("process_resident_memory_bytes", "Resident memory of the process.", MetricType::Gauge);
   Add(memory, ResidentBytes());
   families.push_back(std::move(memory));
   MUSTER_RETURN_IF_ERROR(drive.store.Read(

@@ -21,11 +21,10 @@ RolloutTally Tally(uint32_t version, std::span<const CoveredDevice> devices) {
 
 RolloutOutcome Step(RolloutPhase phase, const RolloutEvent& event) {
   if (phase == RolloutPhase::kRolledBack) return RolloutIgnored{"it was rolled back"};
-  if (phase == RolloutPhase::kSuperseded && !std::holds_alternative<RollBackRequested>(event)) {
-    return RolloutIgnored{"a newer promotion has taken its place"};
-  }
   if (std::holds_alternative<RollBackRequested>(event)) return RolloutPhase::kRolledBack;
   if (std::holds_alternative<NewerPromotion>(event)) return RolloutPhase::kSuperseded;
+  if (std::holds_alternative<NewerRolledBack>(event)) return RolloutPhase::kRollingOut;
+  if (phase == RolloutPhase::kSuperseded) return RolloutIgnored{"a newer promotion rules"};
   const RolloutTally& tally = std::get<DevicesChanged>(event).tally;
   const bool all_live = tally.total > 0 && tally.live == tally.total;
   return all_live ? RolloutPhase::kLive : RolloutPhase::kRollingOut;

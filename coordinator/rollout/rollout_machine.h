@@ -1,8 +1,10 @@
-// The rollout machine: a promotion as the fleet makes it true, as a pure function of what devices report.
+// The rollout machine: a promotion as the fleet makes it true, as a pure function of what devices
+// report.
 //
-// A promotion is desired state: nothing is pushed. It is rolling out until every device that it covers
-// serves its version, live then, and rolling out again if a device joins the cohort. It ends rolled back
-// (by an operator) or superseded (a newer promotion of the same model covers the same devices).
+// A promotion is desired state: nothing is pushed. It is rolling out until every device that it
+// covers serves its version, live then, and rolling out again if a device joins the cohort. It ends
+// rolled back (by an operator) or superseded (a newer promotion of the same model covers the same
+// devices).
 #pragma once
 
 #include <cstdint>
@@ -21,8 +23,8 @@ enum class RolloutPhase { kRollingOut, kLive, kRolledBack, kSuperseded };
 // What one covered device has last said about the model.
 struct CoveredDevice {
   DeviceId device;
-  bool reported = false;         // it reported on this model since it was told
-  ModelStatus status;            // meaningful if reported
+  bool reported = false;  // it reported on this model since it was told
+  ModelStatus status;     // meaningful if reported
 };
 
 struct RolloutTally {
@@ -32,12 +34,18 @@ struct RolloutTally {
 RolloutTally Tally(uint32_t version, std::span<const CoveredDevice> devices);
 
 // Events.
-struct DevicesChanged { RolloutTally tally; };
+struct DevicesChanged {
+  RolloutTally tally;
+};
 struct RollBackRequested {};
-struct NewerPromotion {};
-using RolloutEvent = std::variant<DevicesChanged, RollBackRequested, NewerPromotion>;
+struct NewerPromotion {};   // covers the same cohort
+struct NewerRolledBack {};  // the one that had taken its place is gone: it rules again
+using RolloutEvent =
+    std::variant<DevicesChanged, RollBackRequested, NewerPromotion, NewerRolledBack>;
 
-struct RolloutIgnored { std::string why; };
+struct RolloutIgnored {
+  std::string why;
+};
 using RolloutOutcome = std::variant<RolloutPhase, RolloutIgnored>;
 
 RolloutOutcome Step(RolloutPhase phase, const RolloutEvent& event);

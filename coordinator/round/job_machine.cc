@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -29,10 +29,10 @@ JobOutcome StepRunning(const JobSpec& spec, const JobRunning& state, const JobEv
     if (state.attempt >= spec.round.max_attempts) {
       return JobTransition{
           JobFailed{state.version, now,
-                    absl::StrCat("round ", e->round, " was abandoned ", state.attempt,
-                                 " times, the last time because ", e->reason,
-                                 "; see `muster fleet ls` for who is there, or lower round.clients"
-                                 " and round.quorum")},
+                    StrCat("round ", e->round, " was abandoned ", state.attempt,
+                           " times, the last time because ", e->reason,
+                           "; see `muster fleet ls` for who is there, or lower round.clients"
+                           " and round.quorum")},
           {}};
     }
     return JobTransition{JobRunning{state.round, state.attempt + 1, state.version},
@@ -41,7 +41,7 @@ JobOutcome StepRunning(const JobSpec& spec, const JobRunning& state, const JobEv
   if (const auto* e = std::get_if<CancelRequested>(&event)) {
     return JobTransition{
         JobCancelled{state.version, now, e->by},
-        {CancelOpenRound{state.round, state.attempt, absl::StrCat("cancelled by ", e->by)}}};
+        {CancelOpenRound{state.round, state.attempt, StrCat("cancelled by ", e->by)}}};
   }
   return Ignored{"an evaluation does not end a running job"};
 }
@@ -66,7 +66,7 @@ JobOutcome Step(const JobSpec& spec, const JobState& state, const JobEvent& even
   if (const auto* finishing = std::get_if<JobFinishing>(&state)) {
     return StepFinishing(*finishing, event, now);
   }
-  return Ignored{absl::StrCat("the job has ended: ", PhaseName(state))};
+  return Ignored{StrCat("the job has ended: ", PhaseName(state))};
 }
 
 bool IsTerminal(const JobState& state) {

@@ -1,7 +1,8 @@
 // The job machine: rounds one after another until the model is done, as a pure step function.
 //
-//   Running{round, attempt} --round committed--> Running{round + 1} ... --last--> Finishing (the last
-//   evaluation is out) --evaluated, or its deadline--> Succeeded.   Any of them --> Failed | Cancelled.
+//   Running{round, attempt} --round committed--> Running{round + 1} ... --last--> Finishing (the
+//   last evaluation is out) --evaluated, or its deadline--> Succeeded.   Any of them --> Failed |
+//   Cancelled.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,9 @@
 namespace muster {
 
 struct JobRunning {
-  uint32_t round = 1;            // open now
+  uint32_t round = 1;  // open now
   uint32_t attempt = 1;
-  uint32_t version = 0;          // newest model version of this job
+  uint32_t version = 0;  // newest model version of this job
   friend bool operator==(const JobRunning&, const JobRunning&) = default;
 };
 struct JobFinishing {
@@ -47,16 +48,35 @@ struct JobCancelled {
 using JobState = std::variant<JobRunning, JobFinishing, JobSucceeded, JobFailed, JobCancelled>;
 
 // Events.
-struct RoundWasCommitted { uint32_t round = 0, attempt = 0; uint32_t version = 0; };
-struct RoundWasAbandoned { uint32_t round = 0, attempt = 0; std::string reason; };
-struct EvaluationEnded { uint32_t version = 0; };     // result, failure or deadline
-struct CancelRequested { std::string by; };
-using JobEvent = std::variant<RoundWasCommitted, RoundWasAbandoned, EvaluationEnded, CancelRequested>;
+struct RoundWasCommitted {
+  uint32_t round = 0, attempt = 0;
+  uint32_t version = 0;
+};
+struct RoundWasAbandoned {
+  uint32_t round = 0, attempt = 0;
+  std::string reason;
+};
+struct EvaluationEnded {
+  uint32_t version = 0;
+};  // result, failure or deadline
+struct CancelRequested {
+  std::string by;
+};
+using JobEvent =
+    std::variant<RoundWasCommitted, RoundWasAbandoned, EvaluationEnded, CancelRequested>;
 
 // Effects.
-struct OpenNextRound { uint32_t round = 0, attempt = 0; uint32_t base_version = 0; };
-struct RequestEvaluation { uint32_t version = 0, round = 0; };
-struct CancelOpenRound { uint32_t round = 0, attempt = 0; std::string reason; };
+struct OpenNextRound {
+  uint32_t round = 0, attempt = 0;
+  uint32_t base_version = 0;
+};
+struct RequestEvaluation {
+  uint32_t version = 0, round = 0;
+};
+struct CancelOpenRound {
+  uint32_t round = 0, attempt = 0;
+  std::string reason;
+};
 using JobEffect = std::variant<OpenNextRound, RequestEvaluation, CancelOpenRound>;
 
 struct JobTransition {
@@ -65,7 +85,8 @@ struct JobTransition {
 };
 using JobOutcome = std::variant<JobTransition, Ignored>;
 
-// A submitted job starts as JobRunning{1, 1, version 0}; its first effect is OpenNextRound{1, 1, 0}.
+// A submitted job starts as JobRunning{1, 1, version 0}; its first effect is OpenNextRound{1, 1,
+// 0}.
 JobOutcome Step(const JobSpec& spec, const JobState& state, const JobEvent& event, Timestamp now);
 
 bool IsTerminal(const JobState& state);

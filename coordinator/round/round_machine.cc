@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -46,9 +46,8 @@ RoundOutcome AfterChange(const RoundPolicy& policy, Collecting next, Timestamp n
   if (NobodyLeft(policy, next)) {
     if (next.reported >= policy.quorum) return Close(next, now);
     return Abandon(next,
-                   absl::StrCat(next.failed, " of ", next.invited, " invited devices failed; ",
-                                next.reported, " updates came in and the quorum is ",
-                                policy.quorum),
+                   StrCat(next.failed, " of ", next.invited, " invited devices failed; ",
+                          next.reported, " updates came in and the quorum is ", policy.quorum),
                    now);
   }
   return RoundTransition{next, {}};
@@ -85,13 +84,11 @@ RoundOutcome StepCollecting(const RoundPolicy& policy, const Collecting& state,
             if (now < state.closes) return Ignored{"the deadline has not come"};
             if (state.reported >= policy.quorum) return Close(state, now);
             return Abandon(state,
-                           absl::StrCat("the deadline came with ", state.reported, " of ",
-                                        state.invited, " updates; the quorum is ", policy.quorum),
+                           StrCat("the deadline came with ", state.reported, " of ", state.invited,
+                                  " updates; the quorum is ", policy.quorum),
                            now);
           },
-          [&](const ModelStored&) -> RoundOutcome {
-            return Ignored{"the sum is still open"};
-          },
+          [&](const ModelStored&) -> RoundOutcome { return Ignored{"the sum is still open"}; },
           [&](const RoundCancelled& e) -> RoundOutcome { return Abandon(state, e.reason, now); },
       },
       event);
@@ -136,13 +133,14 @@ Collecting OpenRound(const RoundPolicy& policy, Timestamp now) {
 
 RoundOutcome Step(const RoundPolicy& policy, const RoundState& state, const RoundEvent& event,
                   Timestamp now) {
-  return std::visit(Overloaded{
-                        [&](const Collecting& s) { return StepCollecting(policy, s, event, now); },
-                        [&](const Aggregating& s) { return StepAggregating(s, event, now); },
-                        [&](const Committed&) { return RoundOutcome(Ignored{"the round is committed"}); },
-                        [&](const Abandoned&) { return RoundOutcome(Ignored{"the round was abandoned"}); },
-                    },
-                    state);
+  return std::visit(
+      Overloaded{
+          [&](const Collecting& s) { return StepCollecting(policy, s, event, now); },
+          [&](const Aggregating& s) { return StepAggregating(s, event, now); },
+          [&](const Committed&) { return RoundOutcome(Ignored{"the round is committed"}); },
+          [&](const Abandoned&) { return RoundOutcome(Ignored{"the round was abandoned"}); },
+      },
+      state);
 }
 
 std::optional<std::string> WhyNotInvite(const RoundPolicy& policy, const RoundState& state,
@@ -151,7 +149,7 @@ std::optional<std::string> WhyNotInvite(const RoundPolicy& policy, const RoundSt
   if (collecting == nullptr) return "the round is closed";
   if (now >= collecting->closes) return "the deadline has come";
   if (collecting->invited >= policy.invite_target) {
-    return absl::StrCat("all ", policy.invite_target, " places are taken");
+    return StrCat("all ", policy.invite_target, " places are taken");
   }
   return std::nullopt;
 }

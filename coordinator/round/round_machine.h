@@ -1,13 +1,14 @@
-// The round machine: one round of federated averaging (McMahan et al. 2017) as a pure step function.
+// The round machine: one round of federated averaging (McMahan et al. 2017) as a pure step
+// function.
 //
 //   Collecting --goal reached, or deadline with a quorum--> Aggregating --model stored--> Committed
 //        \--deadline below the quorum, or cancelled--> Abandoned <--/
 //
-// There is no clock, store or dice here: the driver hands in events and carries out effects after it
-// has committed the new state. Who takes part is kept in the store as one row for each participant, so a
-// state holds counts and stays small however large the cohort is. The driver guarantees, in the same
-// transaction, that each device causes at most one DeviceInvited and at most one of DeviceReported and
-// DeviceFailed for a round.
+// There is no clock, store or dice here: the driver hands in events and carries out effects after
+// it has committed the new state. Who takes part is kept in the store as one row for each
+// participant, so a state holds counts and stays small however large the cohort is. The driver
+// guarantees, in the same transaction, that each device causes at most one DeviceInvited and at
+// most one of DeviceReported and DeviceFailed for a round.
 //
 // Secure aggregation takes its place between Collecting and Aggregating: its phases become further
 // alternatives of RoundState, and DeviceReported then stands for a masked vector.
@@ -26,10 +27,10 @@
 namespace muster {
 
 struct RoundPolicy {
-  uint32_t goal = 1;             // reports that close the round at once
-  uint32_t invite_target = 1;    // ceil(goal * over-selection)
-  uint32_t quorum = 1;           // fewest reports that a deadline may close with
-  Duration deadline{};           // from opening
+  uint32_t goal = 1;           // reports that close the round at once
+  uint32_t invite_target = 1;  // ceil(goal * over-selection)
+  uint32_t quorum = 1;         // fewest reports that a deadline may close with
+  Duration deadline{};         // from opening
   friend bool operator==(const RoundPolicy&, const RoundPolicy&) = default;
 };
 RoundPolicy PolicyOf(const RoundConfig& config);
@@ -39,8 +40,8 @@ struct Collecting {
   Timestamp opened;
   Timestamp closes;
   uint32_t invited = 0;
-  uint32_t reported = 0;         // updates in the durable partial sum
-  uint32_t failed = 0;           // devices that gave up or whose update was refused for good
+  uint32_t reported = 0;  // updates in the durable partial sum
+  uint32_t failed = 0;    // devices that gave up or whose update was refused for good
   uint64_t examples = 0;
   friend bool operator==(const Collecting&, const Collecting&) = default;
 };
@@ -70,22 +71,40 @@ struct Abandoned {
 using RoundState = std::variant<Collecting, Aggregating, Committed, Abandoned>;
 
 // Events.
-struct DeviceInvited { DeviceId device; };
-struct DevicesReported { uint32_t count = 0; uint64_t examples = 0; };  // newly in the durable sum
-struct DeviceFailed { DeviceId device; std::string reason; };
+struct DeviceInvited {
+  DeviceId device;
+};
+struct DevicesReported {
+  uint32_t count = 0;
+  uint64_t examples = 0;
+};  // newly in the durable sum
+struct DeviceFailed {
+  DeviceId device;
+  std::string reason;
+};
 struct RoundDeadline {};
-struct ModelStored { uint32_t version = 0; };
-struct RoundCancelled { std::string reason; };
+struct ModelStored {
+  uint32_t version = 0;
+};
+struct RoundCancelled {
+  std::string reason;
+};
 using RoundEvent = std::variant<DeviceInvited, DevicesReported, DeviceFailed, RoundDeadline,
                                 ModelStored, RoundCancelled>;
 
 // Effects: carried out after the commit, each idempotent.
-struct CloseSum {};                                   // finalize: mean, optimizer, store a version
-struct TellRoundCommitted { uint32_t version = 0; };  // to the job machine
-struct TellRoundAbandoned { std::string reason; };    // to the job machine
+struct CloseSum {};  // finalize: mean, optimizer, store a version
+struct TellRoundCommitted {
+  uint32_t version = 0;
+};  // to the job machine
+struct TellRoundAbandoned {
+  std::string reason;
+};  // to the job machine
 using RoundEffect = std::variant<CloseSum, TellRoundCommitted, TellRoundAbandoned>;
 
-struct Ignored { std::string why; };                  // a stale or repeated event: nothing changes
+struct Ignored {
+  std::string why;
+};  // a stale or repeated event: nothing changes
 struct RoundTransition {
   RoundState next;
   std::vector<RoundEffect> effects;

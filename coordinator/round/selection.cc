@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "proto/core/random.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 
 uint64_t SelectionScore(uint64_t seed, uint32_t round, uint32_t attempt, const DeviceId& device) {
-  return DeriveSeed(seed, absl::StrCat("select/", round, "/", attempt, "/", device.value()));
+  return DeriveSeed(seed, StrCat("select/", round, "/", attempt, "/", device.value()));
 }
 
 std::vector<DeviceId> SelectCohort(uint64_t seed, uint32_t round, uint32_t attempt,
@@ -29,7 +29,7 @@ std::vector<DeviceId> SelectCohort(uint64_t seed, uint32_t round, uint32_t attem
 }
 
 uint64_t FunctionSeed(uint64_t seed, uint32_t round, const DeviceId& device) {
-  return DeriveSeed(seed, absl::StrCat("function/", round, "/", device.value()));
+  return DeriveSeed(seed, StrCat("function/", round, "/", device.value()));
 }
 
 }  // namespace muster

@@ -2,13 +2,14 @@
 
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
 
-constexpr AccessRule Anyone(std::string_view method) { return {.method = method, .anonymous = true}; }
+constexpr AccessRule Anyone(std::string_view method) {
+  return {.method = method, .anonymous = true};
+}
 constexpr AccessRule Devices(std::string_view method) { return {.method = method, .device = true}; }
 constexpr AccessRule Researchers(std::string_view method) {
   return {.method = method, .researcher = true, .operator_ = true};
@@ -66,7 +67,7 @@ std::string AllowedRoles(const AccessRule& rule) {
   for (Role role : {Role::kDevice, Role::kResearcher, Role::kOperator}) {
     if (Allows(rule, role)) roles.push_back(RoleName(role));
   }
-  return absl::StrJoin(roles, " or ");
+  return StrJoin(roles, " or ");
 }
 
 }  // namespace
@@ -78,16 +79,15 @@ absl::Status CheckAccess(std::string_view method, const std::optional<Principal>
     if (rule.method != method) continue;
     if (rule.anonymous) return absl::OkStatus();
     if (!caller) {
-      return absl::UnauthenticatedError(
-          absl::StrCat(method, " needs a client certificate (role ", AllowedRoles(rule),
-                       "); none was presented"));
+      return absl::UnauthenticatedError(StrCat(method, " needs a client certificate (role ",
+                                               AllowedRoles(rule), "); none was presented"));
     }
     if (Allows(rule, caller->role)) return absl::OkStatus();
-    return absl::PermissionDeniedError(absl::StrCat(method, " is for the role ", AllowedRoles(rule),
-                                                    "; ", RoleName(caller->role), " ", caller->id,
-                                                    " called it"));
+    return absl::PermissionDeniedError(StrCat(method, " is for the role ", AllowedRoles(rule), "; ",
+                                              RoleName(caller->role), " ", caller->id,
+                                              " called it"));
   }
-  return absl::PermissionDeniedError(absl::StrCat(method, " is open to nobody"));
+  return absl::PermissionDeniedError(StrCat(method, " is open to nobody"));
 }
 
 }  // namespace muster

@@ -1,5 +1,5 @@
-// Who may call what: one row for each RPC. A method without a row is refused to everyone, and a test
-// walks every method of every service with every role.
+// Who may call what: one row for each RPC. A method without a row is refused to everyone, and a
+// test walks every method of every service with every role.
 #pragma once
 
 #include <optional>

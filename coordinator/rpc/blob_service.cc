@@ -3,11 +3,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/drive/offers.h"
 #include "proto/codec/blob_codec.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -19,8 +19,8 @@ std::string OwnerOf(const std::optional<Principal>& caller) {
   return StagingOwner(RoleName(caller->role), caller->id);
 }
 
-// Chunks in order into the caller's staging area. What arrived before a cut stays, so that the caller
-// resumes there.
+// Chunks in order into the caller's staging area. What arrived before a cut stays, so that the
+// caller resumes there.
 class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk> {
  public:
   UploadReactor(Edge& edge, grpc::CallbackServerContext* context, v1::UploadResponse* response)
@@ -113,9 +113,9 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk> {
     MUSTER_ASSIGN_OR_RETURN(reader_, edge_.drive().blobs.Open(range.digest));
     offset_ = range.offset;
     if (offset_ > reader_->size()) {
-      return absl::OutOfRangeError(absl::StrCat("offset ", offset_, " is past the end of blob ",
-                                                range.digest.hex(), " (", reader_->size(),
-                                                " bytes); begin again at 0"));
+      return absl::OutOfRangeError(StrCat("offset ", offset_, " is past the end of blob ",
+                                          range.digest.hex(), " (", reader_->size(),
+                                          " bytes); begin again at 0"));
     }
     return absl::OkStatus();
   }
@@ -126,8 +126,8 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk> {
     auto got = reader_->ReadAt(offset_, buffer_);
     if (!got.ok()) return End(got.status());
     if (*got == 0) return End(absl::DataLossError("a stored blob ends early"));
-    message_ = EncodeDownloadChunk({.total_size = reader_->size(),
-                                    .chunk = {offset_, {buffer_.data(), *got}}});
+    message_ = EncodeDownloadChunk(
+        {.total_size = reader_->size(), .chunk = {offset_, {buffer_.data(), *got}}});
     offset_ += *got;
     StartWrite(&message_);
   }

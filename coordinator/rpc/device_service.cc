@@ -17,7 +17,8 @@ constexpr char kSubmitUpdate[] = "muster.v1.DeviceService/SubmitUpdate";
 // A held call looks again after this long even if nobody wakes it: another replica may have work.
 constexpr Duration kLookAgain = std::chrono::seconds(1);
 
-// One check-in, held until there is work, the wait is over, the caller hangs up, or the server stops.
+// One check-in, held until there is work, the wait is over, the caller hangs up, or the server
+// stops.
 class HeldCheckIn : public grpc::ServerUnaryReactor,
                     public std::enable_shared_from_this<HeldCheckIn> {
  public:

@@ -28,8 +28,8 @@ class Edge {
         counters_(counters),
         trust_domain_(std::move(trust_domain)) {}
 
-  // Role by certificate, the access table, and a device's standing (a revoked one is refused here, at
-  // its next call). Nothing for anonymous calls.
+  // Role by certificate, the access table, and a device's standing (a revoked one is refused here,
+  // at its next call). Nothing for anonymous calls.
   absl::StatusOr<std::optional<Principal>> Admit(grpc::CallbackServerContext& context,
                                                  std::string_view method);
 
@@ -52,7 +52,6 @@ inline grpc::Status BusyStatus() {
   return {grpc::StatusCode::RESOURCE_EXHAUSTED,
           "the coordinator is busy; try again after a moment"};
 }
-
 
 // Runs `act(caller) -> absl::Status` on the executor and finishes the call with it. `act` fills the
 // response that gRPC gave.

@@ -18,12 +18,12 @@ grpc::ServerUnaryReactor* EnrolmentServiceImpl::Enrol(grpc::CallbackServerContex
                                          muster::Enrol(drive, authority_, lifetime_, enrolment));
                  LogInfo("device enrolled", {{"device", enrolled.device.id.value()},
                                              {"labels", FormatLabels(enrolled.device.labels)}});
-                 *response = EncodeEnrolmentGrant(
-                     {.device = enrolled.device.id,
-                      .certificate_pem = enrolled.certificate.certificate_pem,
-                      .ca_pem = authority_.ca_pem(),
-                      .package_key_pem = drive.signer.public_key_pem(),
-                      .labels = enrolled.device.labels});
+                 *response =
+                     EncodeEnrolmentGrant({.device = enrolled.device.id,
+                                           .certificate_pem = enrolled.certificate.certificate_pem,
+                                           .ca_pem = authority_.ca_pem(),
+                                           .package_key_pem = drive.signer.public_key_pem(),
+                                           .labels = enrolled.device.labels});
                  return absl::OkStatus();
                });
 }
@@ -38,8 +38,7 @@ grpc::ServerUnaryReactor* EnrolmentServiceImpl::Renew(grpc::CallbackServerContex
                      const IssuedCertificate issued,
                      RenewDevice(edge_.drive(), authority_, lifetime_,
                                  DeviceId::Trusted(caller->id), renewal.csr_der));
-                 *response =
-                     EncodeRenewalGrant({issued.certificate_pem, authority_.ca_pem()});
+                 *response = EncodeRenewalGrant({issued.certificate_pem, authority_.ca_pem()});
                  return absl::OkStatus();
                });
 }

@@ -1,5 +1,5 @@
-// A fixed pool of threads with a bounded queue. RPC handlers block on the store and on disks here, so
-// that gRPC's own threads never do.
+// A fixed pool of threads with a bounded queue. RPC handlers block on the store and on disks here,
+// so that gRPC's own threads never do.
 #pragma once
 
 #include <condition_variable>

@@ -69,12 +69,12 @@ class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
   }
 
   void Wait() {
-    edge_.drive().wakeups.WaitFor(
-        JobKey(job_), version_, kLookAgain,
-        [self = shared_from_this()](WakeUps::Reason reason) {
-          if (reason == WakeUps::Reason::kShutdown) self->stopping_ = true;
-          self->edge_.executor().PostAlways([self] { self->Look(); });
-        });
+    edge_.drive().wakeups.WaitFor(JobKey(job_), version_, kLookAgain,
+                                  [self = shared_from_this()](WakeUps::Reason reason) {
+                                    if (reason == WakeUps::Reason::kShutdown)
+                                      self->stopping_ = true;
+                                    self->edge_.executor().PostAlways([self] { self->Look(); });
+                                  });
   }
 
   void End(const absl::Status& status) {

@@ -17,18 +17,18 @@ using Caller = const std::optional<Principal>&;
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::CreateToken(
     Context* context, const v1::CreateTokenRequest* request, v1::CreateTokenResponse* response) {
-  return Unary(edge_, context, "muster.v1.OperatorService/CreateToken",
-               [this, request, response](Caller caller) -> absl::Status {
-                 MUSTER_ASSIGN_OR_RETURN(const TokenOrder order, DecodeCreateToken(*request));
-                 MUSTER_ASSIGN_OR_RETURN(
-                     const MintedToken minted,
-                     muster::CreateToken(edge_.drive(), order.uses, order.ttl, order.labels));
-                 response->set_token(minted.text);
-                 *response->mutable_info() = ViewToken(minted.record);
-                 LogInfo("join token created",
-                         {{"token", minted.record.id.value()}, {"by", caller->id}});
-                 return absl::OkStatus();
-               });
+  return Unary(
+      edge_, context, "muster.v1.OperatorService/CreateToken",
+      [this, request, response](Caller caller) -> absl::Status {
+        MUSTER_ASSIGN_OR_RETURN(const TokenOrder order, DecodeCreateToken(*request));
+        MUSTER_ASSIGN_OR_RETURN(
+            const MintedToken minted,
+            muster::CreateToken(edge_.drive(), order.uses, order.ttl, order.labels));
+        response->set_token(minted.text);
+        *response->mutable_info() = ViewToken(minted.record);
+        LogInfo("join token created", {{"token", minted.record.id.value()}, {"by", caller->id}});
+        return absl::OkStatus();
+      });
 }
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::ListTokens(Context* context,
@@ -60,27 +60,26 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::RevokeToken(
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::ListDevices(
     Context* context, const v1::ListDevicesRequest* request, v1::ListDevicesResponse* response) {
-  return Unary(
-      edge_, context, "muster.v1.OperatorService/ListDevices",
-      [this, request, response](Caller) -> absl::Status {
-        MUSTER_ASSIGN_OR_RETURN(const DeviceListing listing, DecodeListDevices(*request));
-        return edge_.drive().store.Read([&](const StoreReader& reader) -> absl::Status {
-          Page page{listing.page.token, limits::kMaxPageSize};
-          while (true) {
-            MUSTER_ASSIGN_OR_RETURN(auto devices, reader.ListDevices(page));
-            for (const DeviceRecord& device : devices) {
-              page.after = device.id.value();
-              if (!listing.selector.Matches(device.labels)) continue;
-              *response->add_devices() = ViewDevice(device);
-              if (static_cast<size_t>(response->devices_size()) == listing.page.size) {
-                response->set_next_page_token(page.after);
-                return absl::OkStatus();
-              }
-            }
-            if (devices.size() < page.limit) return absl::OkStatus();
-          }
-        });
-      });
+  return Unary(edge_, context, "muster.v1.OperatorService/ListDevices",
+               [this, request, response](Caller) -> absl::Status {
+                 MUSTER_ASSIGN_OR_RETURN(const DeviceListing listing, DecodeListDevices(*request));
+                 return edge_.drive().store.Read([&](const StoreReader& reader) -> absl::Status {
+                   Page page{listing.page.token, limits::kMaxPageSize};
+                   while (true) {
+                     MUSTER_ASSIGN_OR_RETURN(auto devices, reader.ListDevices(page));
+                     for (const DeviceRecord& device : devices) {
+                       page.after = device.id.value();
+                       if (!listing.selector.Matches(device.labels)) continue;
+                       *response->add_devices() = ViewDevice(device);
+                       if (static_cast<size_t>(response->devices_size()) == listing.page.size) {
+                         response->set_next_page_token(page.after);
+                         return absl::OkStatus();
+                       }
+                     }
+                     if (devices.size() < page.limit) return absl::OkStatus();
+                   }
+                 });
+               });
 }
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::GetDevice(Context* context,
@@ -114,18 +113,17 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::RevokeDevice(
 OperatorServiceImpl::Reactor* OperatorServiceImpl::Promote(Context* context,
                                                            const v1::PromoteRequest* request,
                                                            v1::PromoteResponse* response) {
-  return Unary(
-      edge_, context, "muster.v1.OperatorService/Promote",
-      [this, request, response](Caller caller) -> absl::Status {
-        MUSTER_ASSIGN_OR_RETURN(const PromotionOrder order, DecodePromote(*request));
-        MUSTER_ASSIGN_OR_RETURN(
-            const Promoted promoted,
-            muster::Promote(edge_.drive(), {order.name, order.version}, order.cohort,
-                            order.personalize, caller->id));
-        *response->mutable_promotion() = ViewPromotion(promoted.view);
-        response->set_already(promoted.already);
-        return absl::OkStatus();
-      });
+  return Unary(edge_, context, "muster.v1.OperatorService/Promote",
+               [this, request, response](Caller caller) -> absl::Status {
+                 MUSTER_ASSIGN_OR_RETURN(const PromotionOrder order, DecodePromote(*request));
+                 MUSTER_ASSIGN_OR_RETURN(
+                     const Promoted promoted,
+                     muster::Promote(edge_.drive(), {order.name, order.version}, order.cohort,
+                                     order.personalize, caller->id));
+                 *response->mutable_promotion() = ViewPromotion(promoted.view);
+                 response->set_already(promoted.already);
+                 return absl::OkStatus();
+               });
 }
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::GetPromotion(

@@ -1,6 +1,5 @@
 // Jobs, models and usage.
 #include "coordinator/drive/jobs.h"
-
 #include "coordinator/drive/offers.h"
 #include "coordinator/rpc/job_watch.h"
 #include "coordinator/rpc/operator_service.h"
@@ -18,50 +17,48 @@ namespace {
 
 using Caller = const std::optional<Principal>&;
 
-std::string NameOf(Caller caller) {
-  return std::string(RoleName(caller->role)) + "/" + caller->id;
-}
+std::string NameOf(Caller caller) { return std::string(RoleName(caller->role)) + "/" + caller->id; }
 
 }  // namespace
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::SubmitJob(Context* context,
                                                              const v1::SubmitJobRequest* request,
                                                              v1::SubmitJobResponse* response) {
-  return Unary(edge_, context, "muster.v1.OperatorService/SubmitJob",
-               [this, request, response](Caller caller) -> absl::Status {
-                 MUSTER_ASSIGN_OR_RETURN(const JobSubmission order, DecodeSubmitJob(*request));
-                 MUSTER_ASSIGN_OR_RETURN(
-                     const SubmittedJob job,
-                     muster::SubmitJob(edge_.drive(), order.spec, NameOf(caller),
-                                       StagingOwner(RoleName(caller->role), caller->id),
-                                       order.idempotency_key));
-                 response->set_job(job.id.value());
-                 for (const std::string& notice : job.notices) response->add_notices(notice);
-                 if (!job.already) {
-                   LogInfo("job submitted", {{"job", job.id.value()},
-                                             {"name", order.spec.name.value()},
-                                             {"by", NameOf(caller)}});
-                 }
-                 return absl::OkStatus();
-               });
+  return Unary(
+      edge_, context, "muster.v1.OperatorService/SubmitJob",
+      [this, request, response](Caller caller) -> absl::Status {
+        MUSTER_ASSIGN_OR_RETURN(const JobSubmission order, DecodeSubmitJob(*request));
+        MUSTER_ASSIGN_OR_RETURN(const SubmittedJob job,
+                                muster::SubmitJob(edge_.drive(), order.spec, NameOf(caller),
+                                                  StagingOwner(RoleName(caller->role), caller->id),
+                                                  order.idempotency_key));
+        response->set_job(job.id.value());
+        for (const std::string& notice : job.notices) response->add_notices(notice);
+        if (!job.already) {
+          LogInfo(
+              "job submitted",
+              {{"job", job.id.value()}, {"name", order.spec.name.value()}, {"by", NameOf(caller)}});
+        }
+        return absl::OkStatus();
+      });
 }
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::ListJobs(Context* context,
                                                             const v1::ListJobsRequest* request,
                                                             v1::ListJobsResponse* response) {
-  return Unary(
-      edge_, context, "muster.v1.OperatorService/ListJobs",
-      [this, request, response](Caller) -> absl::Status {
-        MUSTER_ASSIGN_OR_RETURN(const PageRequest page, DecodeListJobs(*request));
-        return edge_.drive().store.Read([&](const StoreReader& reader) -> absl::Status {
-          MUSTER_ASSIGN_OR_RETURN(auto jobs, reader.ListJobs({page.token, page.size}));
-          for (const JobRecord& job : jobs) {
-            MUSTER_ASSIGN_OR_RETURN(*response->add_jobs(), SummarizeJob(reader, job));
-          }
-          if (jobs.size() == page.size) response->set_next_page_token(jobs.back().id.value());
-          return absl::OkStatus();
-        });
-      });
+  return Unary(edge_, context, "muster.v1.OperatorService/ListJobs",
+               [this, request, response](Caller) -> absl::Status {
+                 MUSTER_ASSIGN_OR_RETURN(const PageRequest page, DecodeListJobs(*request));
+                 return edge_.drive().store.Read([&](const StoreReader& reader) -> absl::Status {
+                   MUSTER_ASSIGN_OR_RETURN(auto jobs, reader.ListJobs({page.token, page.size}));
+                   for (const JobRecord& job : jobs) {
+                     MUSTER_ASSIGN_OR_RETURN(*response->add_jobs(), SummarizeJob(reader, job));
+                   }
+                   if (jobs.size() == page.size)
+                     response->set_next_page_token(jobs.back().id.value());
+                   return absl::OkStatus();
+                 });
+               });
 }
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::GetJob(Context* context,
@@ -101,21 +98,21 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::CancelJob(Context* context,
 OperatorServiceImpl::Reactor* OperatorServiceImpl::ListModels(Context* context,
                                                               const v1::ListModelsRequest* request,
                                                               v1::ListModelsResponse* response) {
-  return Unary(
-      edge_, context, "muster.v1.OperatorService/ListModels",
-      [this, request, response](Caller) -> absl::Status {
-        MUSTER_ASSIGN_OR_RETURN(const ModelListing listing, DecodeListModels(*request));
-        return edge_.drive().store.Read([&](const StoreReader& reader) -> absl::Status {
-          MUSTER_ASSIGN_OR_RETURN(auto models,
-                                  reader.ListModels(listing.name.value(),
-                                                    {listing.page.token, listing.page.size}));
-          for (const ModelRecord& model : models) *response->add_models() = ViewModel(model);
-          if (models.size() == listing.page.size) {
-            response->set_next_page_token(models.back().id.ToString());
-          }
-          return absl::OkStatus();
-        });
-      });
+  return Unary(edge_, context, "muster.v1.OperatorService/ListModels",
+               [this, request, response](Caller) -> absl::Status {
+                 MUSTER_ASSIGN_OR_RETURN(const ModelListing listing, DecodeListModels(*request));
+                 return edge_.drive().store.Read([&](const StoreReader& reader) -> absl::Status {
+                   MUSTER_ASSIGN_OR_RETURN(
+                       auto models, reader.ListModels(listing.name.value(),
+                                                      {listing.page.token, listing.page.size}));
+                   for (const ModelRecord& model : models)
+                     *response->add_models() = ViewModel(model);
+                   if (models.size() == listing.page.size) {
+                     response->set_next_page_token(models.back().id.ToString());
+                   }
+                   return absl::OkStatus();
+                 });
+               });
 }
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::GetModel(Context* context,
@@ -135,9 +132,8 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::GetModel(Context* context,
               }
               return absl::OkStatus();
             }));
-        MUSTER_ASSIGN_OR_RETURN(
-            const std::string json,
-            GetBlob(edge_.drive().blobs, model.manifest, limits::kMaxManifestBytes));
+        MUSTER_ASSIGN_OR_RETURN(const std::string json, GetBlob(edge_.drive().blobs, model.manifest,
+                                                                limits::kMaxManifestBytes));
         MUSTER_ASSIGN_OR_RETURN(const Manifest manifest, ManifestFromJson(json));
         *response->mutable_model() = ViewModel(model);
         *response->mutable_manifest() = EncodeManifest(manifest);

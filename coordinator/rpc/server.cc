@@ -5,12 +5,12 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/rpc/blob_service.h"
 #include "coordinator/rpc/device_service.h"
 #include "coordinator/rpc/enrolment_service.h"
 #include "coordinator/rpc/operator_service.h"
 #include "proto/core/limits.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 namespace {
@@ -32,8 +32,7 @@ class RpcServerImpl final : public RpcServer {
     grpc::EnableDefaultHealthCheckService(true);
     if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     // A certificate is asked for, not required: Enrol has none. The access table refuses the rest.
-    grpc::SslServerCredentialsOptions tls(
-        GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+    grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
     tls.pem_root_certs = options.ca_pem;
     tls.pem_key_cert_pairs.push_back({options.key_pem, options.certificate_pem});
     grpc::ServerBuilder builder;
@@ -50,9 +49,9 @@ class RpcServerImpl final : public RpcServer {
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::FailedPreconditionError(
-          absl::StrCat("cannot listen on ", options.listen,
-                       ": the port is in use or the address is not this machine's; choose another"
-                       " with --listen HOST:PORT, or stop what holds it (ss -ltnp shows it)"));
+          StrCat("cannot listen on ", options.listen,
+                 ": the port is in use or the address is not this machine's; choose another"
+                 " with --listen HOST:PORT, or stop what holds it (ss -ltnp shows it)"));
     }
     server_->GetHealthCheckService()->SetServingStatus(true);
     return absl::OkStatus();

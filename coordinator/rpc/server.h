@@ -33,8 +33,8 @@ class RpcServer {
   virtual ~RpcServer() = default;
 
   virtual int port() const = 0;
-  // Says "not serving" to health checks, refuses new calls, ends held ones, waits for the rest until
-  // `grace` is over.
+  // Says "not serving" to health checks, refuses new calls, ends held ones, waits for the rest
+  // until `grace` is over.
   virtual void Stop(Duration grace) = 0;
 };
 

@@ -199,8 +199,7 @@ absl::StatusOr<v1::Job> SummarizeJob(const StoreReader& reader, const JobRecord&
                          std::holds_alternative<JobCancelled>(record.state);
   Digest weights;
   if (const uint32_t version = LatestVersion(record.state); version > 0) {
-    MUSTER_ASSIGN_OR_RETURN(const ModelRecord model,
-                            reader.FindModel({record.spec.name, version}));
+    MUSTER_ASSIGN_OR_RETURN(const ModelRecord model, reader.FindModel({record.spec.name, version}));
     weights = model.weights;
     if (cut_short) committed = model.lineage.round;
   } else if (cut_short) {
@@ -222,10 +221,9 @@ absl::StatusOr<v1::GetJobResponse> DescribeJob(const StoreReader& reader, const 
     if (std::holds_alternative<Collecting>(round.state)) {
       MUSTER_ASSIGN_OR_RETURN(auto invocations,
                               reader.ListInvocations(round.id, FunctionKind::kTrain));
-      view.set_refused(static_cast<uint32_t>(
-          std::count_if(invocations.begin(), invocations.end(), [](const InvocationRecord& i) {
-            return i.status == InvocationStatus::kRefused;
-          })));
+      view.set_refused(static_cast<uint32_t>(std::count_if(
+          invocations.begin(), invocations.end(),
+          [](const InvocationRecord& i) { return i.status == InvocationStatus::kRefused; })));
     }
     *response.add_rounds() = std::move(view);
   }

@@ -80,6 +80,7 @@ class Coordinator:
         self.processes = processes
         self.address = f"127.0.0.1:{free_port()}"
         self.pin = None
+        self.process = None
         self.start_ms = None
 
     def init(self):
@@ -94,7 +95,7 @@ class Coordinator:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(0.5)  # the client has started and knocks at the port
         began = time.time()
-        self.processes.start(
+        self.process = self.processes.start(
             [self.bin / "muster-coordinator", "serve", "--state-dir", self.state,
              "--listen", self.address, "--http", "127.0.0.1:0", "--pace-min-ms", "1000"],
             self.log)

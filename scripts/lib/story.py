@@ -32,9 +32,17 @@ def chapter(number, text):
     say(f"\n{bold}{number}. {text}{plain}")
 
 
-def idx(split):
-    return {"images": str(DATA / f"{split}-images-idx3-ubyte.gz"),
-            "labels": str(DATA / f"{split}-labels-idx1-ubyte.gz")}
+def unpack_data(folder):
+    """Plain IDX files, because a device that reads them every round should not unzip them each time."""
+    folder.mkdir(parents=True)
+    for packed in DATA.glob("*.gz"):
+        with gzip.open(packed) as source, open(folder / packed.stem, "wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+def idx(folder, split):
+    return {"images": str(folder / f"{split}-images-idx3-ubyte"),
+            "labels": str(folder / f"{split}-labels-idx1-ubyte")}
 
 
 def job_file(rounds, devices):
@@ -112,18 +120,20 @@ class Story:
         chapter(2, f"{count} devices and an evaluator enrol")
         if not DATA.is_dir():
             raise StoryError(f"{DATA} is missing; install it with scripts/dev setup")
+        data_folder = self.out / "data"
+        unpack_data(data_folder)
         token = self.coordinator.muster("tokens", "create", "--uses", str(count + 1), "--ttl", "1h",
                                         "--label", "site=a").strip()
         for index in range(count):
             name = f"device-{index:02d}"
-            data = {"format": "idx", **idx("train"), "held_out_fraction": 0.2,
+            data = {"format": "idx", **idx(data_folder, "train"), "held_out_fraction": 0.2,
                     "max_examples": SAMPLES_PER_DEVICE, "seed": 7,
                     "partition": {"kind": "dirichlet", "alpha": 0.3, "parts": count, "index": index}}
             self.devices.append(Device(self.bin, self.out / "devices" / name, name, {}, data,
                                        self.processes))
         evaluator = Device(self.bin, self.out / "devices" / "evaluator", "evaluator",
                            {"role": "evaluator"},
-                           {"format": "idx", **idx("t10k"), "held_out_fraction": 1.0, "seed": 7},
+                           {"format": "idx", **idx(data_folder, "t10k"), "held_out_fraction": 1.0, "seed": 7},
                            self.processes)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda d: d.enrol(self.coordinator, token), [*self.devices, evaluator]))
