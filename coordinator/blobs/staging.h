@@ -33,9 +33,13 @@ class StagingArea {
                                                            StagingLimits limits = {});
   virtual ~StagingArea() = default;
 
+  // How far the upload is, durably; {0, false} if there is none. Completes it where only that was
+  // missing.
   virtual absl::StatusOr<StagedUpload> Stat(const std::string& owner, const Digest& digest) = 0;
   // Appends at `offset`, which must be where the upload stands (OutOfRange otherwise, naming the
-  // right offset). One writer at a time for each upload; Aborted for a second one.
+  // right offset). One writer at a time for each upload; Aborted for a second one. The first call
+  // reserves `total_size` bytes of the owner's limit (ResourceExhausted above it); starting again at
+  // 0 with another size starts over. A full disk (ResourceExhausted) keeps what the upload held.
   virtual absl::Status Append(const std::string& owner, const Digest& digest, uint64_t total_size,
                               uint64_t offset, std::string_view data) = 0;
   // Makes what was appended durable. When all bytes are there: checks the digest; a mismatch deletes
@@ -46,6 +50,7 @@ class StagingArea {
                                                            const Digest& digest) = 0;
   // Moves a complete upload into the blob store.
   virtual absl::Status Promote(const std::string& owner, const Digest& digest, BlobStore& into) = 0;
+  // Absent is fine.
   virtual absl::Status Remove(const std::string& owner, const Digest& digest) = 0;
   // Deletes uploads that nobody touched since `before`; returns how many.
   virtual absl::StatusOr<size_t> Sweep(Timestamp before) = 0;

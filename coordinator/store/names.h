@@ -12,6 +12,7 @@ std::optional<InvocationStatus> ParseInvocationStatus(std::string_view name);
 std::optional<TaskKind> ParseTaskKind(std::string_view name);
 std::optional<PromotionPhase> ParsePromotionPhase(std::string_view name);
 std::optional<FunctionKind> ParseFunctionKind(std::string_view name);
+std::string_view FunctionKindText(FunctionKind kind);
 std::string_view ModelPhaseText(ModelPhase phase);
 std::optional<ModelPhase> ParseModelPhase(std::string_view name);
 

@@ -55,6 +55,7 @@ class Reads : public Interface {
   absl::StatusOr<std::vector<DeviceRecord>> ListDevices(const Page& page) const override {
     return rows_.ListDevices(page);
   }
+  absl::StatusOr<size_t> CountDevices() const override { return rows_.CountDevices(); }
   absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const override {
     return rows_.FindToken(id);
   }

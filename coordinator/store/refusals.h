@@ -7,21 +7,21 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "proto/core/strings.h"
 
 namespace muster {
 
 inline absl::Status NoSuchRecord(std::string_view what, std::string_view key) {
-  return absl::NotFoundError(absl::StrCat("there is no ", what, " ", key));
+  return absl::NotFoundError(StrCat("there is no ", what, " ", key));
 }
 
 inline absl::Status RecordExists(std::string_view what, std::string_view key) {
-  return absl::AlreadyExistsError(absl::StrCat(what, " ", key, " exists already"));
+  return absl::AlreadyExistsError(StrCat(what, " ", key, " exists already"));
 }
 
 inline absl::Status MissingParent(std::string_view what, std::string_view key,
                                   std::string_view parent) {
-  return absl::FailedPreconditionError(absl::StrCat(what, " ", key, " belongs to ", parent,
+  return absl::FailedPreconditionError(StrCat(what, " ", key, " belongs to ", parent,
                                                     ", which does not exist; store that first"));
 }
 
@@ -32,12 +32,12 @@ inline absl::Status CheckRowVersion(std::string_view what, std::string_view key,
   if (given == 0) return stored.has_value() ? RecordExists(what, key) : absl::OkStatus();
   if (!stored.has_value()) return NoSuchRecord(what, key);
   if (*stored == given) return absl::OkStatus();
-  return absl::AbortedError(absl::StrCat(what, " ", key, " is at version ", *stored, ", not ",
+  return absl::AbortedError(StrCat(what, " ", key, " is at version ", *stored, ", not ",
                                          given, ": somebody else changed it; load it again"));
 }
 
 inline absl::Status StaleFence(std::string_view key, uint64_t fence) {
-  return absl::AbortedError(absl::StrCat("task ", key, " is no longer held under fence ", fence,
+  return absl::AbortedError(StrCat("task ", key, " is no longer held under fence ", fence,
                                          ": its lease ran out and somebody else took it"));
 }
 

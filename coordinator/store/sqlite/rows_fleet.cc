@@ -1,0 +1,113 @@
+#include "coordinator/store/sqlite/json_text.h"
+#include "coordinator/store/sqlite/sqlite_rows.h"
+
+namespace muster {
+namespace {
+
+const Table& Devices() {
+  static const Table table =
+      MakeTable("device", {"id"},
+                {"row_version", "labels", "revoked", "revoked_reason", "enrolled_us",
+                 "last_seen_us", "certificate_serial", "certificate_expires_us", "agent_version",
+                 "idle", "charging", "unmetered", "custom", "has_data", "train_examples",
+                 "applied_generation", "models", "last_report_id"});
+  return table;
+}
+
+const Table& Tokens() {
+  static const Table table = MakeTable("token", {"id"},
+                                       {"row_version", "secret_hash", "uses", "used", "created_us",
+                                        "expires_us", "labels", "revoked"});
+  return table;
+}
+
+DeviceRecord ReadDevice(Row& row) {
+  DeviceRecord device;
+  device.id = row.Name<DeviceId>();
+  device.row_version = row.U64();
+  device.labels = row.Parsed<Labels>(LabelsFromText);
+  device.revoked = row.Bool();
+  device.revoked_reason = row.Text();
+  device.enrolled = row.Time();
+  device.last_seen = row.Time();
+  device.certificate_serial = row.Text();
+  device.certificate_expires = row.Time();
+  device.agent_version = row.Text();
+  device.eligibility.idle = row.Bool();
+  device.eligibility.charging = row.Bool();
+  device.eligibility.unmetered = row.Bool();
+  device.eligibility.custom = row.Bool();
+  device.eligibility.has_data = row.Bool();
+  device.eligibility.train_examples = row.U64();
+  device.applied_generation = row.U64();
+  device.models = row.Parsed<std::vector<ModelStatus>>(ModelStatusesFromText);
+  device.last_report_id = row.Text();
+  return device;
+}
+
+TokenRecord ReadToken(Row& row) {
+  TokenRecord token;
+  token.id = row.Name<TokenId>();
+  token.row_version = row.U64();
+  token.secret_hash = row.Hash();
+  token.uses = row.U32();
+  token.used = row.U32();
+  token.created = row.Time();
+  token.expires = row.Time();
+  token.labels = row.Parsed<Labels>(LabelsFromText);
+  token.revoked = row.Bool();
+  return token;
+}
+
+size_t ReadCount(Row& row) { return static_cast<size_t>(row.U64()); }
+
+}  // namespace
+
+absl::StatusOr<DeviceRecord> SqliteRows::FindDevice(const DeviceId& id) const {
+  return Find(Devices(), id.value(), ReadDevice, id);
+}
+
+absl::StatusOr<std::vector<DeviceRecord>> SqliteRows::ListDevices(const Page& page) const {
+  static const std::string sql = Devices().select + " WHERE id > ? ORDER BY id LIMIT ?";
+  return List(sql, ReadDevice, page.after, page.limit);
+}
+
+absl::StatusOr<size_t> SqliteRows::CountDevices() const {
+  MUSTER_ASSIGN_OR_RETURN(Statement count, db_.Prepare("SELECT count(*) FROM device"));
+  MUSTER_ASSIGN_OR_RETURN(const std::optional<size_t> number, count.One(ReadCount));
+  return number.value_or(0);
+}
+
+absl::Status SqliteRows::PutDevice(const DeviceRecord& record) {
+  MUSTER_RETURN_IF_ERROR(CheckVersion(Devices(), record.id.value(), record.row_version, record.id));
+  const Eligibility& eligibility = record.eligibility;
+  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Devices().upsert));
+  return put
+      .BindAll(record.id, record.row_version + 1, LabelsToText(record.labels), record.revoked,
+               record.revoked_reason, record.enrolled, record.last_seen, record.certificate_serial,
+               record.certificate_expires, record.agent_version, eligibility.idle,
+               eligibility.charging, eligibility.unmetered, eligibility.custom,
+               eligibility.has_data, eligibility.train_examples, record.applied_generation,
+               ModelStatusesToText(record.models), record.last_report_id)
+      .Run();
+}
+
+absl::StatusOr<TokenRecord> SqliteRows::FindToken(const TokenId& id) const {
+  return Find(Tokens(), id.value(), ReadToken, id);
+}
+
+absl::StatusOr<std::vector<TokenRecord>> SqliteRows::ListTokens() const {
+  static const std::string sql = Tokens().select + " ORDER BY created_us DESC, id DESC";
+  return List(sql, ReadToken);
+}
+
+absl::Status SqliteRows::PutToken(const TokenRecord& record) {
+  MUSTER_RETURN_IF_ERROR(CheckVersion(Tokens(), record.id.value(), record.row_version, record.id));
+  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Tokens().upsert));
+  return put
+      .BindAll(record.id, record.row_version + 1, record.secret_hash, record.uses, record.used,
+               record.created, record.expires, LabelsToText(record.labels), record.revoked)
+      .Run();
+}
+
+}  // namespace muster

@@ -1,0 +1,124 @@
+#include "coordinator/store/names.h"
+#include "coordinator/store/sqlite/sqlite_rows.h"
+
+namespace muster {
+namespace {
+
+constexpr char kSelect[] =
+    "SELECT key, kind, job, round, attempt, model_version, detail, due_us, leased_until_us, fence,"
+    " attempts FROM task";
+
+TaskRecord ReadTask(Row& row) {
+  TaskRecord task;
+  task.key = row.Text();
+  task.kind = row.Enum<TaskKind>(ParseTaskKind);
+  task.round.job = row.Name<JobId>();
+  task.round.number = row.U32();
+  task.round.attempt = row.U32();
+  task.model_version = row.U32();
+  task.detail = row.Text();
+  task.due = row.Time();
+  task.leased_until = row.Time();
+  task.fence = row.U64();
+  task.attempts = row.U32();
+  return task;
+}
+
+int64_t ReadNumber(Row& row) { return row.I64(); }
+
+std::optional<int64_t> ReadOptional(Row& row) {
+  if (row.Null()) return std::nullopt;
+  return row.I64();
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<Timestamp>> SqliteRows::NextTaskDue() const {
+  MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare("SELECT min(ready_us) FROM task"));
+  MUSTER_ASSIGN_OR_RETURN(const auto least, find.One(ReadOptional));
+  if (!least.has_value() || !least->has_value()) return std::optional<Timestamp>();
+  return std::optional<Timestamp>(Timestamp{**least});
+}
+
+absl::StatusOr<TaskRecord> SqliteRows::FindTask(const std::string& key) const {
+  static const std::string sql = std::string(kSelect) + " WHERE key = ?";
+  MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(sql));
+  MUSTER_ASSIGN_OR_RETURN(std::optional<TaskRecord> task, find.Bind(key).One(ReadTask));
+  if (!task.has_value()) return NoSuchRecord("task", key);
+  return *std::move(task);
+}
+
+absl::Status SqliteRows::AddTask(const TaskRecord& task) {
+  static constexpr char kInsert[] =
+      "INSERT INTO task (key, kind, job, round, attempt, model_version, detail, due_us,"
+      " leased_until_us, fence, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
+      " ON CONFLICT (key) DO NOTHING";
+  MUSTER_ASSIGN_OR_RETURN(Statement insert, db_.Prepare(kInsert));
+  return insert
+      .BindAll(task.key, TaskKindName(task.kind), task.round.job, task.round.number,
+               task.round.attempt, task.model_version, task.detail, task.due)
+      .Run();
+}
+
+absl::Status SqliteRows::DeleteTask(const std::string& key) {
+  MUSTER_ASSIGN_OR_RETURN(Statement remove, db_.Prepare("DELETE FROM task WHERE key = ?"));
+  return remove.Bind(key).Run();
+}
+
+absl::StatusOr<std::vector<TaskRecord>> SqliteRows::ClaimTasks(Timestamp now,
+                                                               Timestamp leased_until,
+                                                               size_t limit) {
+  static const std::string sql =
+      std::string(kSelect) + " WHERE ready_us <= ? ORDER BY due_us, key LIMIT ?";
+  MUSTER_ASSIGN_OR_RETURN(std::vector<TaskRecord> claimed, List(sql, ReadTask, now, limit));
+  for (TaskRecord& task : claimed) {
+    task.leased_until = leased_until;
+    MUSTER_ASSIGN_OR_RETURN(task.fence, Count("fence"));
+    ++task.attempts;
+    MUSTER_ASSIGN_OR_RETURN(
+        Statement lease,
+        db_.Prepare("UPDATE task SET leased_until_us = ?, fence = ?, attempts = ? WHERE key = ?"));
+    MUSTER_RETURN_IF_ERROR(
+        lease.BindAll(task.leased_until, task.fence, task.attempts, task.key).Run());
+  }
+  return claimed;
+}
+
+absl::Status SqliteRows::CompleteTask(const std::string& key, uint64_t fence) {
+  static constexpr char kDelete[] =
+      "DELETE FROM task WHERE key = ? AND fence = ? AND fence > 0 RETURNING 1";
+  MUSTER_ASSIGN_OR_RETURN(Statement remove, db_.Prepare(kDelete));
+  MUSTER_ASSIGN_OR_RETURN(const bool held, remove.BindAll(key, fence).Step());
+  return held ? remove.Run() : StaleFence(key, fence);
+}
+
+absl::Status SqliteRows::PostponeTask(const std::string& key, uint64_t fence, Timestamp due) {
+  static constexpr char kFree[] =
+      "UPDATE task SET due_us = ?, leased_until_us = 0, fence = ?"
+      " WHERE key = ? AND fence = ? AND fence > 0 RETURNING 1";
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t next, Count("fence"));
+  MUSTER_ASSIGN_OR_RETURN(Statement free, db_.Prepare(kFree));
+  MUSTER_ASSIGN_OR_RETURN(const bool held, free.BindAll(due, next, key, fence).Step());
+  return held ? free.Run() : StaleFence(key, fence);
+}
+
+absl::StatusOr<uint64_t> SqliteRows::CurrentGeneration() const { return Counter("generation"); }
+
+absl::StatusOr<uint64_t> SqliteRows::NextGeneration() { return Count("generation"); }
+
+absl::StatusOr<uint64_t> SqliteRows::Counter(std::string_view name) const {
+  MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare("SELECT value FROM counter WHERE name = ?"));
+  MUSTER_ASSIGN_OR_RETURN(const std::optional<int64_t> value, find.Bind(name).One(ReadNumber));
+  if (!value.has_value()) return absl::DataLossError("a row of table counter is missing");
+  return static_cast<uint64_t>(*value);
+}
+
+absl::StatusOr<uint64_t> SqliteRows::Count(std::string_view name) {
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t value, Counter(name));
+  MUSTER_ASSIGN_OR_RETURN(Statement put,
+                          db_.Prepare("UPDATE counter SET value = ? WHERE name = ?"));
+  MUSTER_RETURN_IF_ERROR(put.BindAll(value + 1, name).Run());
+  return value + 1;
+}
+
+}  // namespace muster

@@ -1,0 +1,74 @@
+#include "coordinator/store/sqlite/sqlite_store.h"
+
+#include <system_error>
+
+#include "coordinator/store/reads.h"
+#include "coordinator/store/sqlite/connection.h"
+#include "coordinator/store/sqlite/group_writer.h"
+#include "coordinator/store/sqlite/lock_file.h"
+#include "coordinator/store/sqlite/migrations.h"
+#include "coordinator/store/sqlite/reader_pool.h"
+#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "proto/core/files.h"
+#include "proto/core/status.h"
+#include "proto/core/strings.h"
+
+namespace muster {
+namespace {
+
+absl::Status Nested(std::string_view what) {
+  return absl::FailedPreconditionError(
+      StrCat(what, "() was called from inside Write(); use the transaction that it gives"));
+}
+
+class SqliteStore final : public StateStore {
+ public:
+  SqliteStore(UniqueFd lock, std::unique_ptr<Connection> connection, const SqliteOptions& options)
+      : lock_(std::move(lock)),
+        readers_(connection->path(), options.read_connections, options.busy_timeout),
+        writer_(std::move(connection)) {}
+
+  absl::Status Write(const std::function<absl::Status(StoreTx&)>& work) override {
+    if (writer_.OnWriterThread()) return Nested("Write");
+    return writer_.Run(work);
+  }
+
+  absl::Status Read(const std::function<absl::Status(const StoreReader&)>& work) const override {
+    if (writer_.OnWriterThread()) return Nested("Read");
+    MUSTER_ASSIGN_OR_RETURN(ReaderPool::Lease connection, readers_.Take());
+    MUSTER_RETURN_IF_ERROR(connection->Execute("BEGIN"));
+    SqliteRows rows(*connection);
+    const absl::Status status = work(ReaderOver<SqliteRows>(rows));
+    const absl::Status end = connection->Execute("ROLLBACK");
+    return status.ok() ? end : status;
+  }
+
+  StoreStats Stats() const override { return writer_.Stats(); }
+
+ private:
+  UniqueFd lock_;  // let go last
+  mutable ReaderPool readers_;
+  GroupWriter writer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StateStore>> OpenSqliteStore(const SqliteOptions& options) {
+  if (options.read_connections == 0) {
+    return absl::InvalidArgumentError("the store needs at least one read connection");
+  }
+  std::error_code error;
+  std::filesystem::create_directories(options.directory, error);
+  if (error) return ErrnoStatus(error.value(), "creating folder", options.directory);
+  MUSTER_ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(options.directory));
+  const std::filesystem::path path = options.directory / "muster.db";
+  MUSTER_ASSIGN_OR_RETURN(
+      std::unique_ptr<Connection> connection,
+      Connection::Open(path, Connection::Mode::kReadWrite, options.busy_timeout));
+  MUSTER_RETURN_IF_ERROR(Migrate(*connection, EmbeddedMigrations()));
+  // The file's own entry in the folder; SQLite sees to the rest.
+  MUSTER_RETURN_IF_ERROR(FsyncDirectory(options.directory));
+  return std::make_unique<SqliteStore>(std::move(lock), std::move(connection), options);
+}
+
+}  // namespace muster

@@ -1,0 +1,176 @@
+#include "coordinator/store/sqlite/statement.h"
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "proto/core/strings.h"
+
+namespace muster {
+namespace {
+
+bool DiskIsFull(sqlite3* db, int code) {
+  if ((code & 0xff) == SQLITE_FULL) return true;
+  if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return false;
+  const int error = db == nullptr ? 0 : sqlite3_system_errno(db);
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+absl::Status ConstraintStatus(int code, const std::string& message) {
+  switch (code) {
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_UNIQUE:
+      return absl::AlreadyExistsError(message);
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return absl::FailedPreconditionError(message);
+    default:
+      return absl::InvalidArgumentError(message);
+  }
+}
+
+}  // namespace
+
+absl::Status SqliteStatus(sqlite3* db, int code, std::string_view doing,
+                          const std::filesystem::path& path) {
+  if (code == SQLITE_OK) return absl::OkStatus();
+  const std::string where = StrCat(doing, " ", path.string(), ": ");
+  const std::string why = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db);
+  if (DiskIsFull(db, code)) {
+    return absl::ResourceExhaustedError(
+        StrCat(where, "the disk that holds ", path.parent_path().string(),
+               " is full; nothing of this write was kept. Free space there and try again"));
+  }
+  switch (code & 0xff) {
+    case SQLITE_CONSTRAINT:
+      return ConstraintStatus(code, StrCat(where, why));
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(
+          StrCat(where, "another program holds a lock on this database; close it (", why, ")"));
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(
+          StrCat(where, why, "; stop the coordinator and restore the folder from a backup"));
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN:
+      return absl::FailedPreconditionError(
+          StrCat(where, why, "; check that the folder exists and that this user may write there"));
+    case SQLITE_IOERR: {
+      const int error = db == nullptr ? 0 : sqlite3_system_errno(db);
+      return absl::UnavailableError(
+          StrCat(where, why, error == 0 ? "" : StrCat(" (", std::strerror(error), ")"),
+                 "; check the disk"));
+    }
+    case SQLITE_NOMEM:
+      return absl::ResourceExhaustedError(StrCat(where, "out of memory"));
+    default:
+      return absl::InternalError(StrCat(where, why, " (SQLite code ", code, ")"));
+  }
+}
+
+void Row::Fail(std::string_view why) {
+  if (!status_.ok()) return;
+  const int column = column_ - 1;
+  status_ = absl::DataLossError(
+      StrCat("stored column ", sqlite3_column_name(statement_, column), " ", why,
+             "; the store was damaged, or changed by another program: restore a backup"));
+}
+
+int64_t Row::I64() {
+  const int type = sqlite3_column_type(statement_, column_);
+  const int64_t value = sqlite3_column_int64(statement_, column_++);
+  if (type != SQLITE_INTEGER) Fail("is not a number");
+  return value;
+}
+
+uint32_t Row::U32() {
+  const int64_t value = I64();
+  if (value < 0 || value > std::numeric_limits<uint32_t>::max()) {
+    Fail(StrCat("has ", value, ", out of range"));
+    return 0;
+  }
+  return static_cast<uint32_t>(value);
+}
+
+bool Row::Bool() {
+  const int64_t value = I64();
+  if (value != 0 && value != 1) Fail(StrCat("has ", value, ", neither 0 nor 1"));
+  return value == 1;
+}
+
+std::string Row::Text() { return Bytes(); }
+
+std::string Row::Bytes() {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column_));
+  const int size = sqlite3_column_bytes(statement_, column_++);
+  return bytes == nullptr ? std::string() : std::string(bytes, static_cast<size_t>(size));
+}
+
+Digest Row::Hash() {
+  const bool absent = Null();
+  const std::string bytes = Bytes();
+  if (absent) return Digest();
+  const absl::StatusOr<Digest> digest = Digest::FromBytes(bytes);
+  if (!digest.ok()) Fail(StrCat("is no digest: ", digest.status().message()));
+  return digest.value_or(Digest());
+}
+
+Statement::~Statement() {
+  if (statement_ == nullptr) return;
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+  *in_use_ = false;
+}
+
+Statement& Statement::Bind(std::string_view text) {
+  const char* data = text.data() == nullptr ? "" : text.data();
+  const int code =
+      sqlite3_bind_text64(statement_, next_++, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  if (code != SQLITE_OK) bind_ = code;
+  return *this;
+}
+
+Statement& Statement::BindBytes(std::string_view bytes) {
+  const char* data = bytes.data() == nullptr ? "" : bytes.data();
+  const int code = sqlite3_bind_blob64(statement_, next_++, data, bytes.size(), SQLITE_TRANSIENT);
+  if (code != SQLITE_OK) bind_ = code;
+  return *this;
+}
+
+Statement& Statement::BindNull() {
+  const int code = sqlite3_bind_null(statement_, next_++);
+  if (code != SQLITE_OK) bind_ = code;
+  return *this;
+}
+
+Statement& Statement::BindNumber(int64_t number) {
+  const int code = sqlite3_bind_int64(statement_, next_++, number);
+  if (code != SQLITE_OK) bind_ = code;
+  return *this;
+}
+
+absl::StatusOr<bool> Statement::Step() {
+  if (bind_ != SQLITE_OK) return SqliteStatus(db_, bind_, "binding values for", *path_);
+  // Where a disk fails, SQLite may end the transaction by itself. Without this check, what its
+  // function still writes would become durable alone.
+  const bool reads = sqlite3_stmt_readonly(statement_) != 0;
+  if (!reads && sqlite3_get_autocommit(db_) != 0) {
+    return absl::AbortedError(
+        StrCat("writing ", path_->string(), ": the transaction is over, an earlier write failed"));
+  }
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return SqliteStatus(db_, code, reads ? "reading" : "writing", *path_);
+}
+
+absl::Status Statement::Run() {
+  while (true) {
+    MUSTER_ASSIGN_OR_RETURN(const bool more, Step());
+    if (!more) return absl::OkStatus();
+  }
+}
+
+}  // namespace muster
