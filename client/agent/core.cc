@@ -173,8 +173,8 @@ class Stepper {
   // What time alone makes due, after every event.
   AgentTransition Finish() {
     DropLate();
+    DriveLane();  // first: with work to do there is nothing to ask for
     DriveLine();
-    DriveLane();
     if (now_ >= state_.metering_at) {
       effects_.push_back(CollectMetering{});
       state_.metering_at = now_ + pace_.metering;
@@ -316,13 +316,14 @@ class Stepper {
       return;
     }
     const bool reconcile = state_.desired && now_ >= state_.reconcile_not_before;
-    if (reconcile && (state_.reconcile_next || state_.pending.empty())) {
+    const bool runnable = !state_.pending.empty() && now_ >= state_.execute_not_before;
+    if (reconcile && (state_.reconcile_next || !runnable)) {
       state_.reconcile_next = false;
       effects_.push_back(Reconcile{*state_.desired});
       state_.lane = Reconciling{state_.desired->generation};
       return;
     }
-    if (!state_.pending.empty() && now_ >= state_.execute_not_before) {
+    if (runnable) {
       state_.reconcile_next = true;
       effects_.push_back(Execute{state_.pending.front()});
       state_.lane = Executing{state_.pending.front()};

@@ -132,7 +132,7 @@ TEST_F(BlobCacheTest, EvictsWhatWasUsedLongestAgo) {
   const Digest a = server_.AddBlob(Bytes(100'000, 1));
   const Digest b = server_.AddBlob(Bytes(100'000, 2));
   const Digest c = server_.AddBlob(Bytes(100'000, 3));
-  ASSERT_TRUE(Get(a).ok() && Get(b).ok() && Get(a).ok() && Get(c).ok());
+  for (const Digest& digest : {a, b, a, c}) ASSERT_TRUE(Get(digest).ok());
   EXPECT_TRUE(cache_->Holds(a));
   EXPECT_FALSE(cache_->Holds(b));
   EXPECT_TRUE(cache_->Holds(c));
@@ -161,7 +161,7 @@ TEST_F(BlobCacheTest, PinnedAndUsedBlobsAreNeverEvicted) {
 TEST_F(BlobCacheTest, ASmallerLimitAtStartEvictsAtOnce) {
   const Digest a = server_.AddBlob(Bytes(100'000, 1));
   const Digest b = server_.AddBlob(Bytes(100'000, 2));
-  ASSERT_TRUE(Get(a).ok() && Get(b).ok());
+  for (const Digest& digest : {a, b}) ASSERT_TRUE(Get(digest).ok());
   Open(150'000);
   EXPECT_LE(cache_->bytes(), 150'000u);
 }

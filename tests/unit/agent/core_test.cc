@@ -387,7 +387,7 @@ TEST_F(AgentCore, RenewsAtTwoThirdsOfTheLifetime) {
   Recovered recovered;
   recovered.identity = {kStart, kStart + hours(3)};
   Begin(recovered);
-  while (now_ < kStart + hours(2) - seconds(11)) {
+  while (now_ < kStart + hours(2) - minutes(7)) {
     Ask();
     EXPECT_FALSE(Has<Renew>());
     Answer({}, false, std::nullopt, minutes(5));
