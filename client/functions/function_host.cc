@@ -26,7 +26,7 @@ struct FunctionHost::Impl {
       : options(std::move(options_in)),
         work(boost::asio::make_work_guard(io)),
         front(io, {.server_name = "muster", .body_bytes_max = kMaxInferBodyBytes},
-              [this](HttpRequest request, HttpServer::Responder respond) {
+              [this](HttpRequest request, FunctionServer::Responder respond) {
                 Handle(std::move(request), std::move(respond));
               }) {}
 
@@ -39,7 +39,7 @@ struct FunctionHost::Impl {
     return result.get();
   }
 
-  void Handle(HttpRequest request, HttpServer::Responder respond);
+  void Handle(HttpRequest request, FunctionServer::Responder respond);
   HttpReply Describe(const Route& route) const;
   std::vector<ServedModel> Served() const;
 
@@ -48,7 +48,7 @@ struct FunctionHost::Impl {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work;
   // By name; those that were removed stay for their metering.
   std::map<std::string, std::shared_ptr<FunctionPool>, std::less<>> pools;
-  HttpServer front;
+  FunctionServer front;
   uint16_t port = 0;
   std::mutex deploying;  // one deployment at a time, or two would race for the same processor
   std::thread thread;
@@ -84,7 +84,7 @@ HttpReply FunctionHost::Impl::Describe(const Route& route) const {
   return ErrorReply(500, "a route without an answer");
 }
 
-void FunctionHost::Impl::Handle(HttpRequest request, HttpServer::Responder respond) {
+void FunctionHost::Impl::Handle(HttpRequest request, FunctionServer::Responder respond) {
   const auto route = ParseRoute(request.method, request.target);
   if (!route.ok()) {
     return respond(route.status().code() == absl::StatusCode::kUnimplemented

@@ -28,7 +28,7 @@ struct Deployment {
 
 class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
  public:
-  using Responder = HttpServer::Responder;
+  using Responder = FunctionServer::Responder;
   using DeployCallback = std::function<void(absl::StatusOr<DeployReport>)>;
 
   FunctionPool(boost::asio::io_context& io, const FunctionHostOptions& options, std::string name);

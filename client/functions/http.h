@@ -48,7 +48,7 @@ HttpReply ErrorReply(int status, std::string_view message);
 // 400, 404, 413, 429, 503, 504 or 500, after the status' code.
 HttpReply ErrorReply(const absl::Status& status);
 
-struct HttpServerOptions {
+struct FunctionServerOptions {
   std::string server_name = "muster";
   size_t body_bytes_max = 16u << 20;
   size_t connections_max = 256;  // further ones are closed at once
@@ -57,14 +57,14 @@ struct HttpServerOptions {
 };
 
 // Calls to a server come from the io_context's thread only.
-class HttpServer {
+class FunctionServer {
  public:
   // May be called once, from the same thread, at any time until the server is gone.
   using Responder = std::function<void(HttpReply)>;
   using Handler = std::function<void(HttpRequest, Responder)>;
 
-  HttpServer(boost::asio::io_context& io, HttpServerOptions options, Handler handler);
-  ~HttpServer();
+  FunctionServer(boost::asio::io_context& io, FunctionServerOptions options, Handler handler);
+  ~FunctionServer();
 
   // `address` is a numeric IP; port 0 picks one. Returns the port.
   absl::StatusOr<uint16_t> ListenTcp(const std::string& address, uint16_t port);

@@ -40,15 +40,15 @@ absl::Status SocketStatus(const error_code& error, std::string_view what) {
 
 }  // namespace
 
-struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
-  Impl(asio::io_context& io_in, HttpServerOptions options_in, Handler handler_in)
+struct FunctionServer::Impl : std::enable_shared_from_this<Impl> {
+  Impl(asio::io_context& io_in, FunctionServerOptions options_in, Handler handler_in)
       : io(io_in), options(std::move(options_in)), handler(std::move(handler_in)) {}
 
   void Accept(std::list<Acceptor>::iterator acceptor);
   void Add(Socket socket, bool timed, std::function<void()> on_end);
 
   asio::io_context& io;
-  HttpServerOptions options;
+  FunctionServerOptions options;
   Handler handler;
   std::list<Acceptor> acceptors;
   std::set<std::shared_ptr<Session>> sessions;
@@ -60,8 +60,8 @@ namespace {
 // One connection: reads a request, has it handled, writes the reply, and again.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(std::weak_ptr<HttpServer::Impl> server, const HttpServerOptions& options, Socket socket,
-          bool timed, std::function<void()> on_end)
+  Session(std::weak_ptr<FunctionServer::Impl> server, const FunctionServerOptions& options,
+          Socket socket, bool timed, std::function<void()> on_end)
       : server_(std::move(server)),
         options_(options),
         socket_(std::move(socket)),
@@ -181,8 +181,8 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  std::weak_ptr<HttpServer::Impl> server_;
-  const HttpServerOptions options_;
+  std::weak_ptr<FunctionServer::Impl> server_;
+  const FunctionServerOptions options_;
   Socket socket_;
   asio::steady_timer timer_;
   const bool timed_;
@@ -196,14 +196,14 @@ class Session : public std::enable_shared_from_this<Session> {
 
 }  // namespace
 
-void HttpServer::Impl::Add(Socket socket, bool timed, std::function<void()> on_end) {
+void FunctionServer::Impl::Add(Socket socket, bool timed, std::function<void()> on_end) {
   auto session = std::make_shared<Session>(weak_from_this(), options, std::move(socket), timed,
                                            std::move(on_end));
   sessions.insert(session);
   session->Read();
 }
 
-void HttpServer::Impl::Accept(std::list<Acceptor>::iterator acceptor) {
+void FunctionServer::Impl::Accept(std::list<Acceptor>::iterator acceptor) {
   acceptor->async_accept([self = shared_from_this(), acceptor](error_code error, Socket socket) {
     if (self->stopping || error == asio::error::operation_aborted) return;
     // Out of descriptors, for example: the connection is lost, the server goes on.
@@ -214,16 +214,16 @@ void HttpServer::Impl::Accept(std::list<Acceptor>::iterator acceptor) {
   });
 }
 
-HttpServer::HttpServer(asio::io_context& io, HttpServerOptions options, Handler handler)
+FunctionServer::FunctionServer(asio::io_context& io, FunctionServerOptions options, Handler handler)
     : impl_(std::make_shared<Impl>(io, std::move(options), std::move(handler))) {}
 
-HttpServer::~HttpServer() {
+FunctionServer::~FunctionServer() {
   Stop();
   const auto sessions = impl_->sessions;
   for (const auto& session : sessions) session->Close();
 }
 
-absl::StatusOr<uint16_t> HttpServer::ListenTcp(const std::string& address, uint16_t port) {
+absl::StatusOr<uint16_t> FunctionServer::ListenTcp(const std::string& address, uint16_t port) {
   error_code error;
   const auto ip = asio::ip::make_address(address, error);
   if (error) {
@@ -246,7 +246,7 @@ absl::StatusOr<uint16_t> HttpServer::ListenTcp(const std::string& address, uint1
   return bound;
 }
 
-absl::Status HttpServer::ListenUnix(const std::string& path) {
+absl::Status FunctionServer::ListenUnix(const std::string& path) {
   struct stat info;
   if (lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) unlink(path.c_str());
   error_code error;
@@ -261,7 +261,7 @@ absl::Status HttpServer::ListenUnix(const std::string& path) {
   return ListenFd(UniqueFd(acceptor.release()));
 }
 
-absl::Status HttpServer::ListenFd(UniqueFd socket) {
+absl::Status FunctionServer::ListenFd(UniqueFd socket) {
   error_code error;
   impl_->acceptors.emplace_back(impl_->io);
   // The family matters only to sockets that asio opens itself.
@@ -275,7 +275,7 @@ absl::Status HttpServer::ListenFd(UniqueFd socket) {
   return absl::OkStatus();
 }
 
-absl::Status HttpServer::Serve(UniqueFd connected, std::function<void()> on_end) {
+absl::Status FunctionServer::Serve(UniqueFd connected, std::function<void()> on_end) {
   error_code error;
   Socket socket(impl_->io);
   socket.assign(asio::generic::stream_protocol(AF_UNIX, 0), connected.get(), error);
@@ -285,7 +285,7 @@ absl::Status HttpServer::Serve(UniqueFd connected, std::function<void()> on_end)
   return absl::OkStatus();
 }
 
-void HttpServer::Stop() {
+void FunctionServer::Stop() {
   impl_->stopping = true;
   error_code ignored;
   for (Acceptor& acceptor : impl_->acceptors) acceptor.close(ignored);

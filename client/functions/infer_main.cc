@@ -78,7 +78,7 @@ absl::StatusOr<int> ParseNumber(std::string_view what, std::string_view text, in
 }
 
 // Where clients reach it, for the ready line.
-absl::StatusOr<std::string> Listen(HttpServer& server, const Arguments& arguments) {
+absl::StatusOr<std::string> Listen(FunctionServer& server, const Arguments& arguments) {
   if (const auto fd = arguments.find("--listen-fd"); fd != arguments.end()) {
     MUSTER_ASSIGN_OR_RETURN(const int number, ParseNumber(fd->first, fd->second, 1 << 20));
     MUSTER_RETURN_IF_ERROR(server.ListenFd(UniqueFd(number)));
@@ -130,10 +130,10 @@ absl::Status Serve(const Arguments& arguments) {
                            std::move(model));
 
   boost::asio::io_context io(1);
-  HttpServerOptions options;
+  FunctionServerOptions options;
   options.server_name = "muster-infer";
   options.body_bytes_max = kMaxInferBodyBytes;
-  HttpServer server(io, options, [&](HttpRequest request, HttpServer::Responder respond) {
+  FunctionServer server(io, options, [&](HttpRequest request, FunctionServer::Responder respond) {
     respond(service.Handle(request));
   });
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
