@@ -1,14 +1,35 @@
 #include "client/agent/sqlite.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
 
 #include "client/agent/text.h"
+#include "proto/core/files.h"
 #include "proto/core/status.h"
 
 namespace muster {
 
 using text::Cat;
+
+namespace {
+
+// Quotas and file-size limits reach SQLite as plain I/O errors without their cause: whether a page
+// can be written beside the database tells.
+bool NothingFits(const std::filesystem::path& path) {
+  const std::string probe = path.string() + ".probe";
+  const UniqueFd fd(open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const std::string page(4096, 'x');
+  const bool full = (!fd.valid() || write(fd.get(), page.data(), page.size()) !=
+                                        static_cast<ssize_t>(page.size())) &&
+                    (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+  unlink(probe.c_str());
+  return full;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(
     const std::filesystem::path& path) {
@@ -45,10 +66,7 @@ absl::StatusOr<SqliteStatement> SqliteDatabase::Prepare(std::string_view sql) {
 
 absl::Status SqliteDatabase::Error(int code, std::string_view what) const {
   const int primary = code & 0xff;
-  const int system_error = sqlite3_system_errno(db_);
-  if (primary == SQLITE_FULL ||
-      (primary == SQLITE_IOERR && (system_error == ENOSPC || system_error == EDQUOT ||
-                                   system_error == EFBIG || code == SQLITE_IOERR_SHMSIZE))) {
+  if (primary == SQLITE_FULL || (primary == SQLITE_IOERR && NothingFits(path_))) {
     return absl::ResourceExhaustedError(
         Cat("the disk under ", path_.string(),
             " is full: free some space and the agent goes on by itself; nothing that was recorded "
