@@ -100,9 +100,8 @@ int RunInit(const std::vector<std::string>& arguments) {
   if (!Parse(options, arguments, "init", values)) return kExitDone;
   const std::filesystem::path state_dir = values["state-dir"].as<std::string>();
   const std::string name = values["operator"].as<std::string>();
-  const std::filesystem::path out = values.contains("credential-out")
-                                        ? values["credential-out"].as<std::string>()
-                                        : state_dir / "credentials" / name;
+  std::filesystem::path out = state_dir / "credentials" / name;
+  if (values.contains("credential-out")) out = values["credential-out"].as<std::string>();
   auto pin = InitCoordinator(state_dir, values["trust-domain"].as<std::string>());
   if (!pin.ok()) return Fail(pin.status());
   if (absl::Status status =

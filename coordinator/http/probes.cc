@@ -66,7 +66,7 @@ absl::Status AddStoreFamilies(const StoreReader& reader, std::vector<MetricFamil
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Metrics(DriveContext& drive, const RpcCounters& counters) {
+absl::StatusOr<std::string> RenderMetrics(DriveContext& drive, const RpcCounters& counters) {
   std::vector<MetricFamily> families;
   MetricFamily calls = Family("muster_rpc_calls_total", "RPCs answered.", MetricType::Counter);
   MetricFamily seconds =
@@ -100,7 +100,7 @@ HttpServer::Handler MakeProbes(DriveContext& drive, const RpcCounters& counters)
       return {.status = 503, .body = "the store does not answer: " + status.ToString() + "\n"};
     }
     if (path == "/metrics") {
-      auto text = Metrics(drive, counters);
+      auto text = RenderMetrics(drive, counters);
       if (!text.ok()) return {.status = 503, .body = text.status().ToString() + "\n"};
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = *std::move(text)};
     }

@@ -91,7 +91,7 @@ v1::Job ViewJob(const JobRecord& record, uint32_t rounds_committed, const Digest
   view.set_rounds_committed(rounds_committed);
   view.set_submitted_unix_us(record.submitted.unix_us);
   view.set_latest_version(LatestVersion(record.state));
-  view.set_latest_weights(EncodeDigest(latest_weights));
+  view.set_latest_weights(wire::EncodeDigest(latest_weights));
   view.set_aggregation(AggregationName(record.spec.aggregation));
   view.set_submitted_by(record.submitted_by);
   if (const auto* s = std::get_if<JobSucceeded>(&record.state)) {
@@ -111,8 +111,8 @@ v1::RoundSummary ViewRound(const RoundRecord& record) {
   view.set_number(record.id.number);
   view.set_attempt(record.id.attempt);
   FillState(record.state, view);
-  EncodeMetrics(record.metrics, view.mutable_metrics());
-  EncodeMetrics(record.evaluation, view.mutable_evaluation());
+  wire::EncodeMetrics(record.metrics, view.mutable_metrics());
+  wire::EncodeMetrics(record.evaluation, view.mutable_evaluation());
   view.set_bytes_up(record.bytes_up);
   view.set_bytes_down(record.bytes_down);
   return view;
@@ -122,11 +122,11 @@ v1::Model ViewModel(const ModelRecord& record) {
   v1::Model view;
   view.set_name(record.id.name.value());
   view.set_version(record.id.version);
-  view.set_package(EncodeDigest(record.package));
-  view.set_weights(EncodeDigest(record.weights));
+  view.set_package(wire::EncodeDigest(record.package));
+  view.set_weights(wire::EncodeDigest(record.weights));
   view.set_weights_bytes(record.weights_bytes);
   *view.mutable_lineage() = EncodeLineage(record.lineage);
-  EncodeMetrics(record.evaluation, view.mutable_evaluation());
+  wire::EncodeMetrics(record.evaluation, view.mutable_evaluation());
   return view;
 }
 
@@ -136,7 +136,7 @@ v1::TokenInfo ViewToken(const TokenRecord& record) {
   view.set_uses(record.uses);
   view.set_used(record.used);
   view.set_expires_unix_us(record.expires.unix_us);
-  EncodeLabels(record.labels, view.mutable_labels());
+  wire::EncodeLabels(record.labels, view.mutable_labels());
   view.set_revoked(record.revoked);
   return view;
 }
@@ -144,7 +144,7 @@ v1::TokenInfo ViewToken(const TokenRecord& record) {
 v1::Device ViewDevice(const DeviceRecord& record) {
   v1::Device view;
   view.set_id(record.id.value());
-  EncodeLabels(record.labels, view.mutable_labels());
+  wire::EncodeLabels(record.labels, view.mutable_labels());
   view.set_revoked(record.revoked);
   view.set_enrolled_unix_us(record.enrolled.unix_us);
   view.set_last_seen_unix_us(record.last_seen.unix_us);

@@ -80,7 +80,6 @@ absl::StatusOr<Manifest> Decode(const Field& at, const v1::Manifest& wire) {
                   StrCat("is not '", kManifestSchema, "'; this program knows no other"));
   }
   MUSTER_ASSIGN_OR_RETURN(decoded.name, DecodeId<ModelName>(at["name"], wire.name()));
-  MUSTER_RETURN_IF_ERROR(CheckRange(at["version"], wire.version(), 1, UINT32_MAX));
   decoded.version = wire.version();
   MUSTER_RETURN_IF_ERROR(CheckRange(at["security_version"], wire.security_version(), 1, INT64_MAX));
   decoded.security_version = wire.security_version();

@@ -27,7 +27,7 @@ struct Lineage {
 
 struct Manifest {
   ModelName name;
-  uint32_t version = 0;
+  uint32_t version = 0;           // 0: the weights that a job starts from, no version yet
   uint64_t security_version = 1;  // anti-rollback: devices keep a floor
   Architecture architecture;
   ParameterLayout layout;

@@ -48,7 +48,6 @@ TEST(DecodeManifest, RefusesBadHeads) {
       {
           {[](M& m) { m.set_schema("muster.manifest/v2"); },
            "model.Manifest.schema: is not 'muster.manifest/v1'; this program knows no other"},
-          {[](M& m) { m.set_version(0); }, "model.Manifest.version: 0 is below the minimum of 1"},
           {[](M& m) { m.set_security_version(0); },
            "model.Manifest.security_version: 0 is below the minimum of 1"},
           {[](M& m) { m.clear_architecture(); }, "model.Manifest.architecture: is missing"},
@@ -326,7 +325,7 @@ TEST(ManifestToJson, RefusesAManifestThatCouldNotBeReadBack) {
   manifest.lineage.metrics["loss"] = NAN;
   EXPECT_EQ(ManifestToJson(manifest).status().code(), absl::StatusCode::kInvalidArgument);
   manifest = SmallManifest();
-  manifest.version = 0;
+  manifest.security_version = 0;
   EXPECT_FALSE(ManifestToJson(manifest).ok());
 }
 

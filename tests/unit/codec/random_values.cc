@@ -193,7 +193,7 @@ PersonalizePlan RandomValues::AnyPersonalizePlan() {
 Manifest RandomValues::AnyManifest() {
   Manifest manifest;
   manifest.name = AnyId<ModelName>();
-  manifest.version = static_cast<uint32_t>(Between(1, UINT32_MAX));
+  manifest.version = static_cast<uint32_t>(Between(0, UINT32_MAX));
   manifest.security_version = Between(1, INT64_MAX);
   AnyModel(&manifest.architecture, &manifest.layout);
   manifest.train = AnyTrainPlan();

@@ -1,0 +1,52 @@
+#include "coordinator/drive/wakeups.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+namespace muster {
+namespace {
+
+using std::chrono::hours;
+using Reason = WakeUps::Reason;
+
+std::future<Reason> Wait(WakeUps& wakeups, const std::string& key, uint64_t version,
+                         Duration timeout) {
+  auto promise = std::make_shared<std::promise<Reason>>();
+  wakeups.WaitFor(key, version, timeout, [promise](Reason reason) { promise->set_value(reason); });
+  return promise->get_future();
+}
+
+TEST(WakeUps, WakesOnlyWhoWaitsForTheKey) {
+  WakeUps wakeups;
+  auto mine = Wait(wakeups, "a", wakeups.version("a"), hours(1));
+  auto other = Wait(wakeups, "b", wakeups.version("b"), hours(1));
+  wakeups.Wake("a");
+  EXPECT_EQ(mine.get(), Reason::kWoken);
+  EXPECT_EQ(other.wait_for(Duration::zero()), std::future_status::timeout);
+  wakeups.Shutdown();
+  EXPECT_EQ(other.get(), Reason::kShutdown);
+}
+
+TEST(WakeUps, AWakeUpBetweenLookingAndWaitingIsNotLost) {
+  WakeUps wakeups;
+  const uint64_t version = wakeups.version("a");
+  wakeups.Wake("a");
+  EXPECT_EQ(Wait(wakeups, "a", version, hours(1)).get(), Reason::kWoken);
+}
+
+TEST(WakeUps, TimesOut) {
+  WakeUps wakeups;
+  EXPECT_EQ(Wait(wakeups, "a", wakeups.version("a"), std::chrono::milliseconds(1)).get(),
+            Reason::kTimeout);
+}
+
+TEST(WakeUps, WaitingAfterShutdownReturnsAtOnce) {
+  WakeUps wakeups;
+  const uint64_t version = wakeups.version("a");
+  wakeups.Shutdown();
+  EXPECT_EQ(Wait(wakeups, "a", version, hours(1)).get(), Reason::kShutdown);
+}
+
+}  // namespace
+}  // namespace muster
