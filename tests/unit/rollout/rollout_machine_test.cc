@@ -28,8 +28,7 @@ TEST(Tally, CountsADeviceAsLiveOnlyWhenItServesThisVersion) {
       Device(false, 5, ModelPhase::kLive, 5),   // an old report
       Device(true, 5, ModelPhase::kApplying, 0),
   };
-  EXPECT_EQ(Tally(5, devices),
-            (RolloutTally{.total = 6, .live = 1, .failed = 1, .pending = 4}));
+  EXPECT_EQ(Tally(5, devices), (RolloutTally{.total = 6, .live = 1, .failed = 1, .pending = 4}));
 }
 
 TEST(Rollout, IsLiveWhenEveryCoveredDeviceIsAndOnlyThen) {

@@ -15,8 +15,7 @@ const RoundPolicy kPolicy{.goal = 3, .invite_target = 4, .quorum = 2, .deadline 
 template <typename State>
 RoundTransition Expect(const State& state, const RoundEvent& event, Timestamp now = kStart) {
   RoundOutcome outcome = Step(kPolicy, state, event, now);
-  EXPECT_TRUE(std::holds_alternative<RoundTransition>(outcome))
-      << std::get<Ignored>(outcome).why;
+  EXPECT_TRUE(std::holds_alternative<RoundTransition>(outcome)) << std::get<Ignored>(outcome).why;
   return std::get<RoundTransition>(outcome);
 }
 
@@ -92,8 +91,7 @@ TEST(Collecting, OneLostDeviceNeverStopsARound) {
   for (int i = 0; i < 2; ++i) {
     state = std::get<Collecting>(Expect(state, DevicesReported{.count = 1}).next);
   }
-  EXPECT_TRUE(
-      std::holds_alternative<Aggregating>(Expect(state, DevicesReported{.count = 1}).next));
+  EXPECT_TRUE(std::holds_alternative<Aggregating>(Expect(state, DevicesReported{.count = 1}).next));
 }
 
 TEST(Aggregating, IsCommittedOnceTheModelIsStored) {
@@ -114,10 +112,9 @@ TEST(Aggregating, TakesNothingMoreIntoTheSum) {
 TEST(TerminalStates, IgnoreEverything) {
   for (const RoundState& state : {RoundState(Committed{}), RoundState(Abandoned{})}) {
     EXPECT_TRUE(IsTerminal(state));
-    for (const RoundEvent& event :
-         {RoundEvent(Invited()), RoundEvent(DevicesReported{1, 1}), RoundEvent(Failed()),
-          RoundEvent(RoundDeadline{}), RoundEvent(ModelStored{1}),
-          RoundEvent(RoundCancelled{"no"})}) {
+    for (const RoundEvent& event : {RoundEvent(Invited()), RoundEvent(DevicesReported{1, 1}),
+                                    RoundEvent(Failed()), RoundEvent(RoundDeadline{}),
+                                    RoundEvent(ModelStored{1}), RoundEvent(RoundCancelled{"no"})}) {
       ExpectIgnored(state, event, kStart + 3600s);
     }
   }
@@ -143,10 +140,18 @@ TEST(AnyHistory, EndsByItsDeadlineWithCountsInBounds) {
       now = now + Duration(random.Below(8'000'000));
       RoundEvent event;
       switch (random.Below(4)) {
-        case 0: event = Invited(); break;
-        case 1: event = DevicesReported{.count = 1, .examples = 1}; break;
-        case 2: event = Failed(); break;
-        default: event = RoundDeadline{}; break;
+        case 0:
+          event = Invited();
+          break;
+        case 1:
+          event = DevicesReported{.count = 1, .examples = 1};
+          break;
+        case 2:
+          event = Failed();
+          break;
+        default:
+          event = RoundDeadline{};
+          break;
       }
       RoundOutcome outcome = Step(kPolicy, state, event, now);
       if (auto* t = std::get_if<RoundTransition>(&outcome)) state = t->next;

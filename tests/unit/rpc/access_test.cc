@@ -16,8 +16,8 @@ namespace {
 
 enum Who { kNobody, kDevice, kResearcher, kOperator };
 
-// The table that the design wants, written down a second time on purpose: a rule that changes must be
-// changed in two places.
+// The table that the design wants, written down a second time on purpose: a rule that changes must
+// be changed in two places.
 struct Row {
   const char* service;
   const char* method;
