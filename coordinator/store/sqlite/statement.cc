@@ -1,5 +1,8 @@
 #include "coordinator/store/sqlite/statement.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -9,11 +12,28 @@
 namespace muster {
 namespace {
 
-bool DiskIsFull(sqlite3* db, int code) {
+// SQLite does not always keep the errno of a write that met the process's file-size limit.
+bool FileSizeLimitReached(const std::filesystem::path& path) {
+  constexpr rlim_t kMargin = 64u << 10;  // the largest step by which SQLite lengthens a file
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    struct stat info {};
+    const std::string file = path.string() + suffix;
+    if (::stat(file.c_str(), &info) == 0 &&
+        static_cast<rlim_t>(info.st_size) + kMargin >= limit.rlim_cur) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool DiskIsFull(sqlite3* db, int code, const std::filesystem::path& path) {
   if ((code & 0xff) == SQLITE_FULL) return true;
   if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return false;
   const int error = db == nullptr ? 0 : sqlite3_system_errno(db);
-  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) return true;
+  return (code & 0xff) == SQLITE_IOERR && FileSizeLimitReached(path);
 }
 
 absl::Status ConstraintStatus(int code, const std::string& message) {
@@ -35,7 +55,7 @@ absl::Status SqliteStatus(sqlite3* db, int code, std::string_view doing,
   if (code == SQLITE_OK) return absl::OkStatus();
   const std::string where = StrCat(doing, " ", path.string(), ": ");
   const std::string why = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db);
-  if (DiskIsFull(db, code)) {
+  if (DiskIsFull(db, code, path)) {
     return absl::ResourceExhaustedError(
         StrCat(where, "the disk that holds ", path.parent_path().string(),
                " is full; nothing of this write was kept. Free space there and try again"));

@@ -1,0 +1,299 @@
+#include "coordinator/blobs/staging.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "coordinator/blobs/directory/directory_blobs.h"
+#include "proto/core/strings.h"
+#include "tests/contract/temp_folder.h"
+
+namespace muster {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class Staging : public ::testing::Test {
+ protected:
+  void SetUp() override { Reopen(); }
+  void Reopen(StagingLimits limits = {}) {
+    area_.reset();
+    auto opened = StagingArea::Open(folder_.path() / "staging", limits);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    area_ = *std::move(opened);
+  }
+  absl::Status Append(uint64_t offset, std::string_view data) {
+    return area_->Append(kOwner, digest_, bytes_.size(), offset, data);
+  }
+  void ExpectStat(uint64_t offset, bool complete) {
+    const auto stat = area_->Stat(kOwner, digest_);
+    ASSERT_TRUE(stat.ok()) << stat.status();
+    EXPECT_EQ(stat->offset, offset);
+    EXPECT_EQ(stat->complete, complete);
+  }
+  void UploadAll(const std::string& owner, const std::string& bytes) {
+    const Digest digest = Sha256(bytes);
+    ASSERT_TRUE(area_->Append(owner, digest, bytes.size(), 0, bytes).ok());
+    const auto flushed = area_->Flush(owner, digest);
+    ASSERT_TRUE(flushed.ok()) << flushed.status();
+    EXPECT_TRUE(flushed->complete);
+  }
+  std::vector<std::filesystem::path> Files() const {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(folder_.path() / "staging")) {
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    }
+    return files;
+  }
+
+  static constexpr char kOwner[] = "device/d1";
+  const std::string bytes_ = "0123456789abcdef";
+  const Digest digest_ = Sha256(bytes_);
+  TempFolder folder_;
+  std::unique_ptr<StagingArea> area_;
+};
+
+TEST_F(Staging, AnUploadGrowsChunkByChunkUntilItIsComplete) {
+  ExpectStat(0, false);
+  ASSERT_TRUE(Append(0, "01234567").ok());
+  const auto half = area_->Flush(kOwner, digest_);
+  ASSERT_TRUE(half.ok()) << half.status();
+  EXPECT_EQ(half->offset, 8u);
+  EXPECT_FALSE(half->complete);
+  ASSERT_TRUE(Append(8, "89abcdef").ok());
+  const auto whole = area_->Flush(kOwner, digest_);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_TRUE(whole->complete);
+  ExpectStat(16, true);
+  const auto reader = area_->Open(kOwner, digest_);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  std::string out(16, '\0');
+  EXPECT_EQ(*(*reader)->ReadAt(0, out), 16u);
+  EXPECT_EQ(out, bytes_);
+}
+
+TEST_F(Staging, AWrongOffsetIsOutOfRangeAndNamesTheRightOne) {
+  const absl::Status gap = Append(3, "345");
+  EXPECT_TRUE(absl::IsOutOfRange(gap)) << gap;
+  EXPECT_THAT(std::string(gap.message()), HasSubstr("stands at offset 0"));
+  ASSERT_TRUE(Append(0, "01234").ok());
+  for (const uint64_t offset : {0u, 4u, 6u}) {
+    const absl::Status wrong = Append(offset, "5");
+    EXPECT_TRUE(absl::IsOutOfRange(wrong)) << wrong;
+    EXPECT_THAT(std::string(wrong.message()), HasSubstr("stands at offset 5"));
+  }
+  ExpectStat(5, false);
+}
+
+TEST_F(Staging, AnUploadGoesOnAfterARestartWhereItStood) {
+  ASSERT_TRUE(Append(0, "0123456").ok());
+  ASSERT_TRUE(area_->Flush(kOwner, digest_).ok());
+  Reopen();
+  ExpectStat(7, false);
+  ASSERT_TRUE(Append(7, "789abcdef").ok());
+  EXPECT_TRUE(area_->Flush(kOwner, digest_)->complete);
+  Reopen();
+  ExpectStat(16, true);
+  EXPECT_TRUE(area_->Open(kOwner, digest_).ok());
+}
+
+TEST_F(Staging, AnUploadThatOnlyLacksItsCheckIsCompletedWhenAsked) {
+  ASSERT_TRUE(Append(0, bytes_).ok());
+  Reopen();  // before Flush
+  ExpectStat(16, true);
+}
+
+TEST_F(Staging, WhatWasFlushedSurvivesSigkill) {
+  area_.reset();
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    auto area = StagingArea::Open(folder_.path() / "staging");
+    if (!area.ok() || !(*area)->Append(kOwner, digest_, bytes_.size(), 0, "01234").ok()) _exit(1);
+    const auto flushed = (*area)->Flush(kOwner, digest_);
+    const char told = flushed.ok() ? static_cast<char>(flushed->offset) : 99;
+    if (write(fds[1], &told, 1) != 1) _exit(1);
+    while (true) pause();
+  }
+  char told = 0;
+  ASSERT_EQ(read(fds[0], &told, 1), 1);
+  kill(child, SIGKILL);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  close(fds[0]);
+  close(fds[1]);
+  Reopen();
+  ExpectStat(static_cast<uint64_t>(told), false);
+  EXPECT_EQ(told, 5);
+}
+
+TEST_F(Staging, BytesThatHashToSomethingElseAreDeletedAndDataLoss) {
+  ASSERT_TRUE(Append(0, "0123456789abcdeX").ok());
+  const absl::Status status = area_->Flush(kOwner, digest_).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(digest_.hex()), HasSubstr("upload it again")));
+  ExpectStat(0, false);
+  EXPECT_TRUE(Files().empty());
+}
+
+TEST_F(Staging, BytesThatTheDiskChangedDuringARestartAreFoundToo) {
+  ASSERT_TRUE(Append(0, "01234567").ok());
+  ASSERT_TRUE(area_->Flush(kOwner, digest_).ok());
+  ASSERT_EQ(Files().size(), 1u);
+  std::fstream(Files()[0]) << "X";
+  Reopen();
+  ASSERT_TRUE(Append(8, "89abcdef").ok());
+  EXPECT_TRUE(absl::IsDataLoss(area_->Flush(kOwner, digest_).status()));
+}
+
+TEST_F(Staging, MoreBytesThanAnnouncedAreRefused) {
+  const absl::Status status = Append(0, bytes_ + "!");
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+}
+
+TEST_F(Staging, AnotherTotalSizeIsRefusedInTheMiddleAndStartsOverAtZero) {
+  ASSERT_TRUE(area_->Append(kOwner, digest_, 99, 0, "junk").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Append(4, "4567")));
+  ASSERT_TRUE(Append(0, bytes_).ok());
+  EXPECT_TRUE(area_->Flush(kOwner, digest_)->complete);
+  EXPECT_EQ(Files().size(), 1u);
+}
+
+TEST_F(Staging, OwnersDoNotSeeEachOther) {
+  UploadAll("device/d1", bytes_);
+  EXPECT_TRUE(absl::IsNotFound(area_->Open("device/d2", digest_).status()));
+  EXPECT_EQ(area_->Stat("device/d2", digest_)->offset, 0u);
+  UploadAll("device/d2", bytes_);
+  ASSERT_TRUE(area_->Remove("device/d1", digest_).ok());
+  EXPECT_TRUE(area_->Open("device/d2", digest_).ok());
+}
+
+TEST_F(Staging, AnOwnersNameNeverLeavesTheFolder) {
+  for (const std::string owner : {"..", "../../x", "/etc", ".hidden", "a/../b", "a%2Fb"}) {
+    UploadAll(owner, bytes_);
+  }
+  EXPECT_EQ(Files().size(), 6u);
+  for (const auto& file : Files()) {
+    EXPECT_EQ(file.parent_path().parent_path(), folder_.path() / "staging") << file;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(area_->Stat("", digest_).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(area_->Stat(std::string(200, 'a'), digest_).status()));
+}
+
+TEST_F(Staging, AnOwnerHasALimitedNumberOfUploads) {
+  Reopen({.max_uploads_per_owner = 2});
+  UploadAll(kOwner, "one");
+  UploadAll(kOwner, "two");
+  const absl::Status third = area_->Append(kOwner, Sha256("three"), 5, 0, "three");
+  EXPECT_TRUE(absl::IsResourceExhausted(third)) << third;
+  UploadAll("device/d2", "three");
+  ASSERT_TRUE(area_->Remove(kOwner, Sha256("one")).ok());
+  UploadAll(kOwner, "three");
+}
+
+TEST_F(Staging, AnOwnerHasALimitedNumberOfBytesReservedWhenAnUploadBegins) {
+  Reopen({.max_bytes_per_owner = 20});
+  ASSERT_TRUE(Append(0, "0").ok());  // of 16
+  const absl::Status over = area_->Append(kOwner, Sha256("other"), 5, 0, "o");
+  EXPECT_TRUE(absl::IsResourceExhausted(over)) << over;
+  EXPECT_THAT(std::string(over.message()), HasSubstr("20 bytes"));
+  EXPECT_TRUE(area_->Append(kOwner, Sha256("four"), 4, 0, "four").ok());
+}
+
+TEST_F(Staging, OnlyACompleteUploadOpens) {
+  EXPECT_TRUE(absl::IsNotFound(area_->Open(kOwner, digest_).status()));
+  ASSERT_TRUE(Append(0, "0123").ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(area_->Open(kOwner, digest_).status()));
+  EXPECT_TRUE(absl::IsNotFound(area_->Flush(kOwner, Sha256("none")).status()));
+}
+
+TEST_F(Staging, APromotedUploadIsABlobAndNoUploadAnyMore) {
+  auto blobs = *OpenDirectoryBlobs(folder_.path() / "blobs");
+  ASSERT_TRUE(Append(0, "0123").ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(area_->Promote(kOwner, digest_, *blobs)));
+  ASSERT_TRUE(Append(4, "456789abcdef").ok());
+  ASSERT_TRUE(area_->Flush(kOwner, digest_).ok());
+  ASSERT_TRUE(area_->Promote(kOwner, digest_, *blobs).ok());
+  EXPECT_EQ(*GetBlob(*blobs, digest_, 100), bytes_);
+  EXPECT_TRUE(absl::IsNotFound(area_->Open(kOwner, digest_).status()));
+  EXPECT_TRUE(Files().empty());
+}
+
+TEST_F(Staging, AnUploadThatTheDiskCorruptedIsNotPromoted) {
+  auto blobs = *OpenDirectoryBlobs(folder_.path() / "blobs");
+  UploadAll(kOwner, bytes_);
+  std::fstream(Files()[0]) << "X";
+  const absl::Status status = area_->Promote(kOwner, digest_, *blobs);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_FALSE(*blobs->Has(digest_));
+  ExpectStat(0, false);
+}
+
+TEST_F(Staging, SweepTakesWhatNobodyTouchedAndNothingElse) {
+  UploadAll(kOwner, "old");
+  UploadAll(kOwner, "new");
+  const timespec ancient[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
+  for (const auto& file : Files()) {
+    if (file.filename().string().starts_with(Sha256("old").hex())) {
+      ASSERT_EQ(utimensat(AT_FDCWD, file.c_str(), ancient, 0), 0);
+    }
+  }
+  EXPECT_EQ(*area_->Sweep(Timestamp{1000 * 1'000'000ll}), 0u);
+  EXPECT_EQ(*area_->Sweep(Timestamp{1001 * 1'000'000ll}), 1u);
+  EXPECT_TRUE(absl::IsNotFound(area_->Open(kOwner, Sha256("old")).status()));
+  EXPECT_TRUE(area_->Open(kOwner, Sha256("new")).ok());
+}
+
+TEST_F(Staging, FilesThatAreNoUploadsAreClearedAtOpening) {
+  UploadAll(kOwner, bytes_);
+  std::ofstream(Files()[0].parent_path() / "core.1234") << "junk";
+  Reopen();
+  EXPECT_EQ(Files().size(), 1u);
+  ExpectStat(16, true);
+}
+
+// Of many writers at one offset one gets through; the others learn that they must ask again.
+TEST_F(Staging, ConcurrentWritersOfOneUploadNeverMixTheirBytes) {
+  const std::string large(1 << 20, 'z');
+  const Digest digest = Sha256(large);
+  constexpr size_t kChunk = 4096;
+  std::atomic<int> refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      uint64_t offset = 0;
+      while (offset < large.size()) {
+        const absl::Status status = area_->Append(
+            kOwner, digest, large.size(), offset, std::string_view(large).substr(offset, kChunk));
+        if (status.ok()) {
+          offset += kChunk;
+          continue;
+        }
+        ASSERT_TRUE(absl::IsAborted(status) || absl::IsOutOfRange(status)) << status;
+        ++refused;
+        if (const auto stat = area_->Stat(kOwner, digest); stat.ok()) offset = stat->offset;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto flushed = area_->Flush(kOwner, digest);
+  ASSERT_TRUE(flushed.ok()) << flushed.status();
+  EXPECT_TRUE(flushed->complete);
+  EXPECT_GT(refused, 0);
+}
+
+TEST_F(Staging, TheEmptyUploadCompletes) { UploadAll(kOwner, ""); }
+
+}  // namespace
+}  // namespace muster
