@@ -88,7 +88,7 @@ absl::StatusOr<bool> Dispatcher::MayNeedWrite(const StoreReader& reader, const D
   if (!(device.eligibility == check_in.eligibility)) return true;
   if (device.agent_version != check_in.agent_version) return true;
   if (!IsReady(check_in.eligibility)) return false;
-  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListCollectingRounds());
+  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListOpenRounds());
   for (const RoundRecord& round : rounds) {
     MUSTER_ASSIGN_OR_RETURN(const JobRecord job, reader.FindJob(round.id.job));
     MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(reader, round, job.spec, device, now));
@@ -99,7 +99,7 @@ absl::StatusOr<bool> Dispatcher::MayNeedWrite(const StoreReader& reader, const D
 
 absl::Status Dispatcher::TakePart(StoreTx& tx, AfterCommit& after, const DeviceRecord& device,
                                   Timestamp now) {
-  MUSTER_ASSIGN_OR_RETURN(auto rounds, tx.ListCollectingRounds());
+  MUSTER_ASSIGN_OR_RETURN(auto rounds, tx.ListOpenRounds());
   for (RoundRecord& round : rounds) {
     MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(round.id.job));
     MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(tx, round, job.spec, device, now));
@@ -119,7 +119,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
     if (IsOpenFor(reader, record, now)) answer.invocations.push_back(ToInvocation(record));
   }
   // A device of an open round holds the line, so that the next phase or round finds it at once.
-  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListCollectingRounds());
+  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListOpenRounds());
   for (const RoundRecord& round : rounds) {
     auto taking_part =
         reader.FindInvocation(InvocationIdFor(round.id, FunctionKind::kTrain, device.id));

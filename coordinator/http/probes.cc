@@ -52,9 +52,9 @@ absl::Status AddStoreFamilies(const StoreReader& reader, std::vector<MetricFamil
   MUSTER_ASSIGN_OR_RETURN(const size_t count, reader.CountDevices());
   Add(devices, static_cast<double>(count));
   MetricFamily rounds =
-      Family("muster_rounds_collecting", "Rounds that collect updates now.", MetricType::Gauge);
-  MUSTER_ASSIGN_OR_RETURN(auto collecting, reader.ListCollectingRounds());
-  Add(rounds, static_cast<double>(collecting.size()));
+      Family("muster_rounds_open", "Rounds that collect or aggregate now.", MetricType::Gauge);
+  MUSTER_ASSIGN_OR_RETURN(auto open, reader.ListOpenRounds());
+  Add(rounds, static_cast<double>(open.size()));
   MetricFamily jobs = Family("muster_jobs", "Newest jobs by phase.", MetricType::Gauge);
   MUSTER_ASSIGN_OR_RETURN(auto listed, reader.ListJobs({.limit = limits::kMaxPageSize}));
   std::map<std::string, double> by_phase;

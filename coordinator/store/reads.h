@@ -29,8 +29,8 @@ class Reads : public Interface {
                                                       size_t limit) const override {
     return rows_.ListRounds(job, from, limit);
   }
-  absl::StatusOr<std::vector<RoundRecord>> ListCollectingRounds() const override {
-    return rows_.ListCollectingRounds();
+  absl::StatusOr<std::vector<RoundRecord>> ListOpenRounds() const override {
+    return rows_.ListOpenRounds();
   }
   absl::StatusOr<InvocationRecord> FindInvocation(const InvocationId& id) const override {
     return rows_.FindInvocation(id);

@@ -55,8 +55,8 @@ class StoreReader {
   // All attempts, ordered by (number, attempt), from number `from` on.
   virtual absl::StatusOr<std::vector<RoundRecord>> ListRounds(const JobId& job, uint32_t from,
                                                               size_t limit) const = 0;
-  // Ordered by round id.
-  virtual absl::StatusOr<std::vector<RoundRecord>> ListCollectingRounds() const = 0;
+  // Collecting or aggregating, ordered by round id.
+  virtual absl::StatusOr<std::vector<RoundRecord>> ListOpenRounds() const = 0;
 
   virtual absl::StatusOr<InvocationRecord> FindInvocation(const InvocationId& id) const = 0;
   // Ordered by device, so that sums over them do not depend on arrival.

@@ -63,10 +63,10 @@ absl::StatusOr<std::vector<RoundRecord>> MemoryTables::ListRounds(const JobId& j
   return list;
 }
 
-absl::StatusOr<std::vector<RoundRecord>> MemoryTables::ListCollectingRounds() const {
+absl::StatusOr<std::vector<RoundRecord>> MemoryTables::ListOpenRounds() const {
   std::vector<RoundRecord> list;
   for (const auto& [id, round] : rounds_.rows()) {
-    if (std::holds_alternative<Collecting>(round.state)) list.push_back(round);
+    if (!IsTerminal(round.state)) list.push_back(round);
   }
   return list;
 }

@@ -24,7 +24,7 @@ class MemoryTables {
   absl::StatusOr<RoundRecord> FindRound(const RoundId& id) const;
   absl::StatusOr<std::vector<RoundRecord>> ListRounds(const JobId& job, uint32_t from,
                                                       size_t limit) const;
-  absl::StatusOr<std::vector<RoundRecord>> ListCollectingRounds() const;
+  absl::StatusOr<std::vector<RoundRecord>> ListOpenRounds() const;
   absl::StatusOr<InvocationRecord> FindInvocation(const InvocationId& id) const;
   absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(const RoundId& round,
                                                                 FunctionKind function) const;

@@ -68,7 +68,7 @@ CREATE TABLE round (
     WHEN 'abandoned'   THEN closed_us IS NOT NULL AND reason IS NOT NULL
     ELSE 0 END)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX round_collecting ON round (job, number, attempt) WHERE phase = 'collecting';
+CREATE INDEX round_open ON round (job, number, attempt) WHERE phase IN ('collecting', 'aggregating');
 
 CREATE TABLE invocation (
   id                TEXT PRIMARY KEY,

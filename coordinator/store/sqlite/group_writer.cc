@@ -6,11 +6,11 @@
 
 #include "coordinator/store/reads.h"
 #include "coordinator/store/sqlite/sqlite_rows.h"
-#include "coordinator/store/sqlite/sqlite_store.h"
 
 namespace muster {
 
-GroupWriter::GroupWriter(std::unique_ptr<Connection> connection) : db_(std::move(connection)) {
+GroupWriter::GroupWriter(std::unique_ptr<Connection> connection, size_t max_group)
+    : db_(std::move(connection)), max_group_(max_group) {
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -48,7 +48,7 @@ void GroupWriter::Loop() {
       std::unique_lock lock(mutex_);
       arrived_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      const size_t count = std::min(queue_.size(), kMaxCommitGroup);
+      const size_t count = std::min(queue_.size(), max_group_);
       group.assign(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
       queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
     }

@@ -22,7 +22,8 @@ class GroupWriter {
  public:
   using Work = std::function<absl::Status(StoreTx&)>;
 
-  explicit GroupWriter(std::unique_ptr<Connection> connection);
+  // At most `max_group` functions, at least 1, share a commit.
+  GroupWriter(std::unique_ptr<Connection> connection, size_t max_group);
   ~GroupWriter();  // after the queue has run empty
 
   // Blocks until the commit that holds `work` is durable, or it failed.
@@ -47,6 +48,7 @@ class GroupWriter {
   void Answer(Group group, const absl::Status& commit, double commit_seconds);
 
   std::unique_ptr<Connection> db_;
+  const size_t max_group_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<std::shared_ptr<Pending>> queue_;

@@ -159,9 +159,10 @@ absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListRounds(const JobId& job
   return List(sql, ReadRound, job, from, limit);
 }
 
-absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListCollectingRounds() const {
+absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListOpenRounds() const {
   static const std::string sql =
-      Rounds().select + " WHERE phase = 'collecting' ORDER BY job, number, attempt";
+      Rounds().select +
+      " WHERE phase IN ('collecting', 'aggregating') ORDER BY job, number, attempt";
   return List(sql, ReadRound);
 }
 

@@ -26,7 +26,7 @@ class SqliteStore final : public StateStore {
   SqliteStore(UniqueFd lock, std::unique_ptr<Connection> connection, const SqliteOptions& options)
       : lock_(std::move(lock)),
         readers_(connection->path(), options.read_connections, options.busy_timeout),
-        writer_(std::move(connection)) {}
+        writer_(std::move(connection), options.commit_group) {}
 
   absl::Status Write(const std::function<absl::Status(StoreTx&)>& work) override {
     if (writer_.OnWriterThread()) return Nested("Write");
@@ -54,8 +54,9 @@ class SqliteStore final : public StateStore {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StateStore>> OpenSqliteStore(const SqliteOptions& options) {
-  if (options.read_connections == 0) {
-    return absl::InvalidArgumentError("the store needs at least one read connection");
+  if (options.read_connections == 0 || options.commit_group == 0) {
+    return absl::InvalidArgumentError(
+        "the store needs at least one read connection and one function in a commit");
   }
   std::error_code error;
   std::filesystem::create_directories(options.directory, error);

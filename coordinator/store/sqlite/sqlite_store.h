@@ -14,11 +14,12 @@
 
 namespace muster {
 
-inline constexpr size_t kMaxCommitGroup = 512;  // functions in one commit
+inline constexpr size_t kMaxCommitGroup = 512;
 
 struct SqliteOptions {
   std::filesystem::path directory;               // created if missing
   size_t read_connections = 4;                   // Read() calls at one time; more wait
+  size_t commit_group = kMaxCommitGroup;         // most functions in one commit; 1: no grouping
   std::chrono::milliseconds busy_timeout{5000};  // for programs such as sqlite3 that hold a lock
 };
 

@@ -152,11 +152,13 @@ TEST_P(JobsAndRounds, RoundsAreListedByNumberAndAttemptWithinTheirJob) {
   EXPECT_THAT(names(11, 100), IsEmpty());
 }
 
-TEST_P(JobsAndRounds, OnlyCollectingRoundsAreListedAsCollecting) {
-  RoundRecord closed = SmallRound("j", 1);
-  closed.state = Aggregating{At(1), At(2), 4, 3, 1, 90};
-  PutRounds({closed, SmallRound("j", 3), SmallRound("j", 2)});
-  const auto rounds = Read([](const StoreReader& r) { return r.ListCollectingRounds(); });
+TEST_P(JobsAndRounds, OnlyRoundsThatHaveNotEndedAreListedAsOpen) {
+  RoundRecord aggregating = SmallRound("j", 3), committed = SmallRound("j", 1);
+  aggregating.state = Aggregating{At(1), At(2), 4, 3, 1, 90};
+  committed.state = Committed{At(1), At(2), 4, 3, 1, 90, 7};
+  committed.model_version = 7;
+  PutRounds({committed, aggregating, SmallRound("j", 2)});
+  const auto rounds = Read([](const StoreReader& r) { return r.ListOpenRounds(); });
   ASSERT_TRUE(rounds.ok()) << rounds.status();
   ASSERT_EQ(rounds->size(), 2u);
   EXPECT_EQ((*rounds)[0].id.number, 2u);
