@@ -42,6 +42,7 @@ class BlobStore {
 
 absl::StatusOr<Digest> PutBlob(BlobStore& blobs, std::string_view bytes);
 // ResourceExhausted above `max_bytes`.
-absl::StatusOr<std::string> GetBlob(const BlobStore& blobs, const Digest& digest, uint64_t max_bytes);
+absl::StatusOr<std::string> GetBlob(const BlobStore& blobs, const Digest& digest,
+                                    uint64_t max_bytes);
 
 }  // namespace muster

@@ -1,5 +1,5 @@
-// Uploads that nobody has consumed yet: one file for each (owner, digest), resumable, never served to
-// anyone. Thread-safe. An owner's uploads are bounded in bytes and in number.
+// Uploads that nobody has consumed yet: one file for each (owner, digest), resumable, never served
+// to anyone. Thread-safe. An owner's uploads are bounded in bytes and in number.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@
 namespace muster {
 
 struct StagedUpload {
-  uint64_t offset = 0;     // bytes held
-  bool complete = false;   // held whole; the digest agreed
+  uint64_t offset = 0;    // bytes held
+  bool complete = false;  // held whole; the digest agreed
 };
 
 struct StagingLimits {
@@ -38,12 +38,12 @@ class StagingArea {
   virtual absl::StatusOr<StagedUpload> Stat(const std::string& owner, const Digest& digest) = 0;
   // Appends at `offset`, which must be where the upload stands (OutOfRange otherwise, naming the
   // right offset). One writer at a time for each upload; Aborted for a second one. The first call
-  // reserves `total_size` bytes of the owner's limit (ResourceExhausted above it); starting again at
-  // 0 with another size starts over. A full disk (ResourceExhausted) keeps what the upload held.
+  // reserves `total_size` bytes of the owner's limit (ResourceExhausted above it); starting again
+  // at 0 with another size starts over. A full disk (ResourceExhausted) keeps what the upload held.
   virtual absl::Status Append(const std::string& owner, const Digest& digest, uint64_t total_size,
                               uint64_t offset, std::string_view data) = 0;
-  // Makes what was appended durable. When all bytes are there: checks the digest; a mismatch deletes
-  // the upload and answers DataLoss.
+  // Makes what was appended durable. When all bytes are there: checks the digest; a mismatch
+  // deletes the upload and answers DataLoss.
   virtual absl::StatusOr<StagedUpload> Flush(const std::string& owner, const Digest& digest) = 0;
   // A complete upload, for reading. FailedPrecondition if it is not complete, NotFound if absent.
   virtual absl::StatusOr<std::unique_ptr<BlobReader>> Open(const std::string& owner,

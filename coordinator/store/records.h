@@ -78,7 +78,7 @@ struct InvocationRecord {
 
 enum class TaskKind {
   kRoundDeadline,
-  kCloseSum,  // finalize the round: mean, optimizer, new version
+  kCloseSum,           // finalize the round: mean, optimizer, new version
   kRequestEvaluation,  // of `model_version`
   kEvaluationDeadline,
 };

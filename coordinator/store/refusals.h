@@ -21,8 +21,8 @@ inline absl::Status RecordExists(std::string_view what, std::string_view key) {
 
 inline absl::Status MissingParent(std::string_view what, std::string_view key,
                                   std::string_view parent) {
-  return absl::FailedPreconditionError(StrCat(what, " ", key, " belongs to ", parent,
-                                                    ", which does not exist; store that first"));
+  return absl::FailedPreconditionError(
+      StrCat(what, " ", key, " belongs to ", parent, ", which does not exist; store that first"));
 }
 
 // The rule of every Put: `stored` is the version in the store, if any, `given` the one that the
@@ -32,13 +32,13 @@ inline absl::Status CheckRowVersion(std::string_view what, std::string_view key,
   if (given == 0) return stored.has_value() ? RecordExists(what, key) : absl::OkStatus();
   if (!stored.has_value()) return NoSuchRecord(what, key);
   if (*stored == given) return absl::OkStatus();
-  return absl::AbortedError(StrCat(what, " ", key, " is at version ", *stored, ", not ",
-                                         given, ": somebody else changed it; load it again"));
+  return absl::AbortedError(StrCat(what, " ", key, " is at version ", *stored, ", not ", given,
+                                   ": somebody else changed it; load it again"));
 }
 
 inline absl::Status StaleFence(std::string_view key, uint64_t fence) {
   return absl::AbortedError(StrCat("task ", key, " is no longer held under fence ", fence,
-                                         ": its lease ran out and somebody else took it"));
+                                   ": its lease ran out and somebody else took it"));
 }
 
 // Totals of usage live in signed 64-bit columns.

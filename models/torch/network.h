@@ -51,6 +51,9 @@ absl::StatusOr<std::unique_ptr<Network>> MakeModuleNetwork(const std::filesystem
 // script_module.cc
 absl::StatusOr<torch::jit::Module> LoadScriptedModule(const std::filesystem::path& pt);
 
+// A copy of the method's graph with every call replaced by what it calls.
+std::shared_ptr<torch::jit::Graph> InlinedGraph(const torch::jit::Method& method);
+
 struct NamedTensor {
   std::string name;
   at::Tensor tensor;

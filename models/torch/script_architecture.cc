@@ -3,7 +3,6 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/csrc/jit/passes/inliner.h>
 
 #include <algorithm>
 #include <map>
@@ -273,8 +272,7 @@ void FixEvaluationMode(Graph& graph, torch::jit::Block* block) {
 std::optional<Architecture> ExtractArchitecture(const torch::jit::Module& module,
                                                 std::span<const uint32_t> input_shape,
                                                 uint32_t outputs) {
-  std::shared_ptr<Graph> graph = module.get_method("forward").graph()->copy();
-  torch::jit::Inline(*graph);
+  std::shared_ptr<Graph> graph = InlinedGraph(module.get_method("forward"));
   FixEvaluationMode(*graph, graph->block());
   torch::jit::ConstantPropagation(graph);
   torch::jit::EliminateDeadCode(graph);

@@ -16,6 +16,8 @@ using torch::jit::Block;
 using torch::jit::Module;
 using torch::jit::Node;
 
+constexpr int kMaxCallDepth = 32;  // modules within modules
+
 constexpr char kHowToScript[] =
     "save it with torch.jit.script(model).save(path), without trace, freeze or "
     "optimize_for_inference";
@@ -84,9 +86,7 @@ bool IsTraced(const Module& root) {
 
 bool HasBakedMode(const Module& root) {
   for (const torch::jit::Method& method : root.get_methods()) {
-    auto graph = method.graph()->copy();
-    torch::jit::Inline(*graph);
-    if (AnyNode(graph->block(), BakesMode)) return true;
+    if (AnyNode(InlinedGraph(method)->block(), BakesMode)) return true;
   }
   return false;
 }
@@ -117,6 +117,19 @@ absl::Status CheckTrainable(const std::filesystem::path& pt, const Module& modul
 }
 
 }  // namespace
+
+std::shared_ptr<torch::jit::Graph> InlinedGraph(const torch::jit::Method& method) {
+  auto is_call = [](const Node* node) {
+    return node->kind() == torch::jit::prim::CallMethod ||
+           node->kind() == torch::jit::prim::CallFunction;
+  };
+  // One pass inlines one level of calls when the graph executor does not optimize (see WarmUp).
+  std::shared_ptr<torch::jit::Graph> graph = method.graph()->copy();
+  for (int depth = 0; depth < kMaxCallDepth && AnyNode(graph->block(), is_call); ++depth) {
+    torch::jit::Inline(*graph);
+  }
+  return graph;
+}
 
 absl::StatusOr<Module> LoadScriptedModule(const std::filesystem::path& pt) {
   if (!std::filesystem::exists(pt)) {

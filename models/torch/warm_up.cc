@@ -51,7 +51,7 @@ absl::Status TrainTinyNetwork() {
 // The reader of .pt files and the interpreter.
 void LoadTinyModule() {
   torch::jit::Module module("warm_up");
-  module.register_parameter("w", at::ones({2, 2}, at::requires_grad()), false);
+  module.register_parameter("w", at::ones({2, 2}).requires_grad_(), false);
   module.define("def forward(self, x):\n  return torch.relu(torch.linear(x, self.w, None))\n");
   std::stringstream file;
   module.save(file);

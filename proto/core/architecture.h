@@ -1,6 +1,6 @@
-// A network as a list of layers: what the zoo makes, what LibTorch builds a module from, and what the
-// quantized runtime executes. Shapes are per example, without the batch dimension, channels first as
-// PyTorch has them: [features], [channels, length] or [channels, height, width].
+// A network as a list of layers: what the zoo makes, what LibTorch builds a module from, and what
+// the quantized runtime executes. Shapes are per example, without the batch dimension, channels
+// first as PyTorch has them: [features], [channels, length] or [channels, height, width].
 #pragma once
 
 #include <cstdint>

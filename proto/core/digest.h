@@ -23,7 +23,7 @@ class Digest {
   Digest() = default;  // all zero: names nothing
   explicit Digest(const std::array<uint8_t, kSize>& bytes) : bytes_(bytes) {}
 
-  static absl::StatusOr<Digest> FromHex(std::string_view hex);  // 64 lower-case hex digits
+  static absl::StatusOr<Digest> FromHex(std::string_view hex);      // 64 lower-case hex digits
   static absl::StatusOr<Digest> FromBytes(std::string_view bytes);  // exactly 32
 
   std::string hex() const;

@@ -14,8 +14,8 @@ namespace muster {
 // The whole file; ResourceExhausted above `max_bytes`, NotFound if absent.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes);
 
-// Writes beside `path`, fsyncs, renames over it, fsyncs the folder: after a crash the old content or
-// the new one is there, never a mixture. Leaves nothing behind on failure.
+// Writes beside `path`, fsyncs, renames over it, fsyncs the folder: after a crash the old content
+// or the new one is there, never a mixture. Leaves nothing behind on failure.
 absl::Status WriteFileDurably(const std::filesystem::path& path, std::string_view bytes,
                               unsigned mode = 0644);
 

@@ -1,5 +1,5 @@
-// Identifiers with types: a JobId is not a DeviceId. An id is 1 to 64 characters of [a-z0-9._-] that
-// starts with a letter or digit, so it is safe in file names, URIs and SQL alike.
+// Identifiers with types: a JobId is not a DeviceId. An id is 1 to 64 characters of [a-z0-9._-]
+// that starts with a letter or digit, so it is safe in file names, URIs and SQL alike.
 #pragma once
 
 #include <compare>
@@ -46,12 +46,24 @@ class StrongId {
   std::string value_;
 };
 
-struct JobTag { static constexpr char kName[] = "job id"; };
-struct DeviceTag { static constexpr char kName[] = "device id"; };
-struct InvocationTag { static constexpr char kName[] = "invocation id"; };
-struct TokenTag { static constexpr char kName[] = "token id"; };
-struct ModelTag { static constexpr char kName[] = "model name"; };
-struct PromotionTag { static constexpr char kName[] = "promotion id"; };
+struct JobTag {
+  static constexpr char kName[] = "job id";
+};
+struct DeviceTag {
+  static constexpr char kName[] = "device id";
+};
+struct InvocationTag {
+  static constexpr char kName[] = "invocation id";
+};
+struct TokenTag {
+  static constexpr char kName[] = "token id";
+};
+struct ModelTag {
+  static constexpr char kName[] = "model name";
+};
+struct PromotionTag {
+  static constexpr char kName[] = "promotion id";
+};
 
 using JobId = StrongId<JobTag>;
 using DeviceId = StrongId<DeviceTag>;

@@ -1,5 +1,5 @@
-// A model's parameters as one flat float32 vector. The layout names its pieces, so that whoever adds,
-// scales or ships the vector needs no LibTorch.
+// A model's parameters as one flat float32 vector. The layout names its pieces, so that whoever
+// adds, scales or ships the vector needs no LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ struct LayoutEntry {
   std::vector<uint32_t> shape;  // empty: a scalar
   uint64_t offset = 0;          // in elements, from the start of the flat vector
   ParameterGroup group = ParameterGroup::kShared;
-  bool trainable = true;        // false for buffers such as running means: averaged, not trained
+  bool trainable = true;  // false for buffers such as running means: averaged, not trained
 
-  uint64_t size() const;        // elements
+  uint64_t size() const;  // elements
   friend bool operator==(const LayoutEntry&, const LayoutEntry&) = default;
 };
 
@@ -41,8 +41,10 @@ class ParameterLayout {
   static absl::StatusOr<ParameterLayout> Create(std::vector<LayoutEntry> entries);
 
   const std::vector<LayoutEntry>& entries() const { return entries_; }
-  uint64_t total_size() const { return total_; }    // elements of the flat vector
-  uint64_t shared_size() const { return shared_; }  // elements of an update: shared entries, in order
+  uint64_t total_size() const { return total_; }  // elements of the flat vector
+  uint64_t shared_size() const {
+    return shared_;
+  }  // elements of an update: shared entries, in order
 
   friend bool operator==(const ParameterLayout&, const ParameterLayout&) = default;
 
@@ -52,8 +54,8 @@ class ParameterLayout {
   uint64_t shared_ = 0;
 };
 
-// Assigns groups by name pattern ('*' matches any run of characters). A pattern that matches nothing
-// is an error that lists the names there are.
+// Assigns groups by name pattern ('*' matches any run of characters). A pattern that matches
+// nothing is an error that lists the names there are.
 struct GroupPatterns {
   std::vector<std::string> personal;
   std::vector<std::string> frozen;

@@ -11,18 +11,18 @@ namespace muster::limits {
 using namespace std::chrono_literals;
 
 // The wire.
-inline constexpr size_t kMaxMessageBytes = 4u << 20;        // any gRPC message
-inline constexpr size_t kChunkBytes = 1u << 20;             // blob data per message
-inline constexpr uint64_t kMaxBlobBytes = 8ull << 30;       // one blob
-inline constexpr size_t kMaxLabels = 32;                    // per device or token
-inline constexpr size_t kMaxLabelLength = 64;               // key or value
-inline constexpr size_t kMaxTextLength = 4096;              // free text: reasons, descriptions
-inline constexpr size_t kMaxMetrics = 64;                   // per result
+inline constexpr size_t kMaxMessageBytes = 4u << 20;   // any gRPC message
+inline constexpr size_t kChunkBytes = 1u << 20;        // blob data per message
+inline constexpr uint64_t kMaxBlobBytes = 8ull << 30;  // one blob
+inline constexpr size_t kMaxLabels = 32;               // per device or token
+inline constexpr size_t kMaxLabelLength = 64;          // key or value
+inline constexpr size_t kMaxTextLength = 4096;         // free text: reasons, descriptions
+inline constexpr size_t kMaxMetrics = 64;              // per result
 inline constexpr size_t kMaxCsrBytes = 8192;
 inline constexpr size_t kMaxModelsPerDevice = 32;
 inline constexpr size_t kMaxJobFileBytes = 256u << 10;
-inline constexpr size_t kMaxPageSize = 1000;                // rows per listing
-inline constexpr auto kMaxCheckInWait = 25s;                // long poll inside a round
+inline constexpr size_t kMaxPageSize = 1000;  // rows per listing
+inline constexpr auto kMaxCheckInWait = 25s;  // long poll inside a round
 inline constexpr auto kDefaultRpcDeadline = 30s;
 
 // Rounds.
@@ -30,11 +30,11 @@ inline constexpr uint32_t kMaxRounds = 1'000'000;
 inline constexpr uint32_t kMaxCohort = 100'000;
 inline constexpr double kMaxOverSelection = 4.0;
 inline constexpr uint32_t kMaxRoundAttempts = 10;
-inline constexpr uint64_t kMaxParameters = 1ull << 30;      // one model, 4 GiB of float32
+inline constexpr uint64_t kMaxParameters = 1ull << 30;  // one model, 4 GiB of float32
 inline constexpr uint64_t kMaxExamplesPerUpdate = 1ull << 24;
 inline constexpr auto kMaxRoundDeadline = 24h * 7;
-inline constexpr uint32_t kMaxEpochs = 10'000;              // per round, on the device
-inline constexpr uint32_t kMaxLocalSteps = 10'000'000;      // per round, on the device
+inline constexpr uint32_t kMaxEpochs = 10'000;          // per round, on the device
+inline constexpr uint32_t kMaxLocalSteps = 10'000'000;  // per round, on the device
 inline constexpr uint32_t kMaxBatchSize = 1u << 16;
 inline constexpr uint32_t kMaxCalibrationExamples = 1u << 16;
 

@@ -1,5 +1,5 @@
-// Early returns for absl::Status and absl::StatusOr. Every error message says what was wrong, where,
-// and what to do next.
+// Early returns for absl::Status and absl::StatusOr. Every error message says what was wrong,
+// where, and what to do next.
 #pragma once
 
 #include <string_view>
@@ -11,8 +11,8 @@
 #define MUSTER_CONCAT_INNER(a, b) a##b
 #define MUSTER_CONCAT(a, b) MUSTER_CONCAT_INNER(a, b)
 
-#define MUSTER_RETURN_IF_ERROR(expression)                     \
-  do {                                                         \
+#define MUSTER_RETURN_IF_ERROR(expression)                                                    \
+  do {                                                                                        \
     if (absl::Status muster_status = (expression); !muster_status.ok()) return muster_status; \
   } while (false)
 

@@ -2,7 +2,7 @@
 // and its architecture are the same network.
 #include <cstdlib>
 
-#include "models/torch/errors.h"
+#include "models/torch/functions.h"
 #include "models/torch/inspect.h"
 #include "torch_fixture.h"
 
@@ -17,6 +17,7 @@ constexpr uint32_t kShape[] = {1, 8, 8};
 class ModuleTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
+    WarmUp();  // as every worker does; it also sets how the interpreter runs
     folder_ = new TempFolder();
     const std::string command =
         std::string(TORCH_PYTHON) + " " + MAKE_MODULES + " " + folder_->path().string() + " 2>&1";
