@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/peephole.h>
 
 #include <algorithm>
 #include <map>
@@ -274,6 +275,7 @@ std::optional<Architecture> ExtractArchitecture(const torch::jit::Module& module
                                                 uint32_t outputs) {
   std::shared_ptr<Graph> graph = InlinedGraph(module.get_method("forward"));
   FixEvaluationMode(*graph, graph->block());
+  torch::jit::PeepholeOptimize(graph);  // settles "is None" of values that cannot be None
   torch::jit::ConstantPropagation(graph);
   torch::jit::EliminateDeadCode(graph);
   if (graph->inputs().size() != 2 || graph->outputs().size() != 1) return std::nullopt;

@@ -114,6 +114,9 @@ def main(folder):
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 6), nn.ReLU(inplace=True),
         nn.Linear(6, 3))), "sequential")
     save(torch.jit.script(nn.Sequential(
+        nn.Conv2d(1, 4, (3, 5)), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(),
+        nn.Linear(4 * 5 * 3, 2))), "pooled")
+    save(torch.jit.script(nn.Sequential(
         nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(),
         nn.Linear(4 * 8, 2))), "conv1d")
     save(torch.jit.script(WithNorm()), "with_norm")

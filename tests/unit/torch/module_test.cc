@@ -120,6 +120,9 @@ TEST_F(ModuleTest, PlainChainsGiveTheirArchitecture) {
       ReluLayer{}, Pool2dLayer{PoolKind::kMax, 2, 2, 2, 2}, FlattenLayer{},
       LinearLayer{.in = 64, .out = 3, .weight = "fc.weight", .bias = "fc.bias"}};
   EXPECT_EQ(chain->architecture->layers, expected);
+  absl::StatusOr<InspectedModule> layers = InspectModule(Pt("pooled"), kShape);
+  ASSERT_TRUE(layers.ok() && layers->architecture.has_value());
+  EXPECT_EQ(layers->architecture->layers.size(), 5u);
   absl::StatusOr<InspectedModule> sequential = InspectModule(Pt("sequential"), kShape);
   ASSERT_TRUE(sequential.ok() && sequential->architecture.has_value());
   EXPECT_EQ(sequential->architecture->layers.size(), 8u);  // dropout is no layer when serving
