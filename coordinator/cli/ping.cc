@@ -1,0 +1,83 @@
+#include "coordinator/cli/ping.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "proto/core/files.h"
+#include "proto/core/status.h"
+#include "proto/core/strings.h"
+#include "proto/transport/host_port.h"
+
+namespace muster::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kKnockEvery{1};
+constexpr int kConnectTimeoutMs = 1000;
+
+using Steady = std::chrono::steady_clock;
+using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+absl::StatusOr<Addresses> Resolve(const std::string& address) {
+  MUSTER_ASSIGN_OR_RETURN(const HostPort target, HostPort::Parse(address));
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int error =
+      getaddrinfo(target.host.c_str(), std::to_string(target.port).c_str(), &hints, &found);
+  if (error != 0) {
+    return absl::UnavailableError(
+        StrCat("cannot find the host ", target.host, ": ", gai_strerror(error)));
+  }
+  return Addresses(found, freeaddrinfo);
+}
+
+bool Listens(const addrinfo& address) {
+  UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return false;
+  if (connect(fd.get(), address.ai_addr, address.ai_addrlen) == 0) return true;
+  if (errno != EINPROGRESS) return false;
+  pollfd polled{fd.get(), POLLOUT, 0};
+  if (poll(&polled, 1, kConnectTimeoutMs) <= 0) return false;
+  int error = 0;
+  socklen_t size = sizeof(error);
+  return getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
+
+bool AnyListens(const addrinfo* addresses) {
+  for (const addrinfo* at = addresses; at != nullptr; at = at->ai_next) {
+    if (Listens(*at)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<Timestamp> WaitForAnswer(Api& api, Duration wait) {
+  const auto end = Steady::now() + wait;
+  MUSTER_ASSIGN_OR_RETURN(const Addresses addresses, Resolve(api.address()));
+  v1::ListJobsRequest request;
+  request.set_page_size(1);
+  absl::Status last = absl::UnavailableError(
+      StrCat("nothing listens at ", api.address(), "; start `muster-coordinator serve` there"));
+  do {
+    if (AnyListens(addresses.get())) {
+      api.ConnectAtOnce();
+      last = api.Call(request).status();
+      if (!IsTransient(last)) {
+        const Timestamp answered = SystemClock().Now();
+        MUSTER_RETURN_IF_ERROR(last);
+        return answered;
+      }
+    }
+    std::this_thread::sleep_for(kKnockEvery);
+  } while (Steady::now() < end);
+  return last;
+}
+
+}  // namespace muster::cli
