@@ -70,10 +70,15 @@ Result WriteToReader(const WorkerRequest& request) {
 // As an allocator does it: ask the kernel, throw when it refuses.
 Result AllocateUntilRefused(const WorkerRequest&) {
   constexpr size_t kBlock = 16u << 20;
+  void* last = nullptr;
   while (true) {
     void* block = mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED) throw std::bad_alloc();
+    if (block == MAP_FAILED) {
+      if (last != nullptr) munmap(last, kBlock);  // throwing takes memory too, under sanitizers
+      throw std::bad_alloc();
+    }
     std::memset(block, 1, 4096);
+    last = block;
   }
 }
 
