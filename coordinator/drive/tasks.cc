@@ -64,8 +64,9 @@ void TaskRunner::Run() {
       if (stopping_) return;
       nudged_ = false;
     }
-    auto nudge = [this](WakeUps::Reason) {
+    auto nudge = [this](WakeUps::Reason reason) {
       std::lock_guard lock(mutex_);
+      if (reason == WakeUps::Reason::kShutdown) stopping_ = true;
       nudged_ = true;
       changed_.notify_all();
     };

@@ -79,7 +79,7 @@ class HttpServerImpl final : public HttpServer {
   explicit HttpServerImpl(Handler handler) : handler_(std::move(handler)), acceptor_(io_) {}
 
   absl::Status Listen(const std::string& listen) {
-    MUSTER_ASSIGN_OR_RETURN(const HostPort address, HostPort::Parse(listen));
+    MUSTER_ASSIGN_OR_RETURN(const HostPort address, HostPort::ParseListen(listen));
     beast::error_code error;
     const auto ip = asio::ip::make_address(address.host, error);
     if (error) {

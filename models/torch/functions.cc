@@ -130,7 +130,9 @@ absl::StatusOr<FunctionResult> PersonalizeHere(const WorkerRequest& request,
   MUSTER_ASSIGN_OR_RETURN(const DeviceData data, OpenDeviceData(request.data()));
   MUSTER_ASSIGN_OR_RETURN(Learner learner, MakeLearner(request, manifest));
   MUSTER_ASSIGN_OR_RETURN(const std::vector<float> start, ReadStart(request, manifest.layout));
-  return Personalize(manifest, data, start, request.seed(), request.output_dir(), learner);
+  Manifest wanted = manifest;  // a promotion may ask for the fleet's model as it is
+  wanted.personalize.enabled = manifest.personalize.enabled && !request.skip_fine_tune();
+  return Personalize(wanted, data, start, request.seed(), request.output_dir(), learner);
 }
 
 absl::StatusOr<FunctionResult> Dispatch(const WorkerRequest& request) {

@@ -20,8 +20,14 @@ std::string HostPort::ToString() const {
 }
 
 absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
+  absl::StatusOr<HostPort> parsed = ParseListen(text);
+  if (!parsed.ok() || parsed->port != 0) return parsed;
+  return absl::InvalidArgumentError("coordinator address: nobody can be reached at port 0");
+}
+
+absl::StatusOr<HostPort> HostPort::ParseListen(std::string_view text) {
   const absl::Status error = absl::InvalidArgumentError(
-      "coordinator address: expected HOST:PORT, like coordinator.example:7443 or [::1]:7443");
+      "address: expected HOST:PORT, like coordinator.example:7443 or [::1]:7443");
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return error;
   std::string_view host = text.substr(0, colon);
@@ -35,7 +41,7 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
   }
   HostPort parsed{std::string(host), 0};
   auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), parsed.port);
-  if (failure != std::errc() || end != port.data() + port.size() || parsed.port == 0) return error;
+  if (failure != std::errc() || end != port.data() + port.size()) return error;
   return parsed;
 }
 

@@ -15,8 +15,9 @@ struct HostPort {
   std::string host;  // without brackets
   uint16_t port = 0;
 
-  std::string ToString() const;  // brackets around IPv6
-  static absl::StatusOr<HostPort> Parse(std::string_view text);
+  std::string ToString() const;                                        // brackets around IPv6
+  static absl::StatusOr<HostPort> Parse(std::string_view text);        // to call
+  static absl::StatusOr<HostPort> ParseListen(std::string_view text);  // port 0: any free one
 };
 
 }  // namespace muster
