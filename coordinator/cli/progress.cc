@@ -90,8 +90,11 @@ std::string OpenRoundLine(const v1::GetJobResponse& job, Timestamp now) {
 }
 
 std::string EndLine(const v1::Job& job) {
-  std::string line = StrCat(job.id(), " ", ShortName(*v1::JobPhase_descriptor(), job.phase()));
-  if (!job.reason().empty()) StrAppend(&line, ": ", Printable(job.reason()));
+  const std::string phase = ShortName(*v1::JobPhase_descriptor(), job.phase());
+  const std::string reason = Printable(job.reason());
+  // "cancelled by ada" says the phase already.
+  std::string line = StrCat(job.id(), " ", reason.starts_with(phase) ? "" : phase,
+                            reason.empty() || reason.starts_with(phase) ? "" : ": ", reason);
   StrAppend(&line, "; ", job.rounds_committed(), " of ", job.rounds_total(), " rounds in ",
             FormatDuration(
                 Duration(std::max<int64_t>(0, job.finished_unix_us() - job.submitted_unix_us()))));

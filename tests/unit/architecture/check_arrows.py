@@ -208,7 +208,7 @@ class Links:
                         words.append("gRPC::grpc++")
                 self.links.setdefault(name, set()).update(words)
             for number, line in enumerate(text.splitlines(), 1):
-                for word in re.findall(r"[\w$:{}+.-]+", line):
+                for word in re.findall(r"[\w$:{}+./-]+", line):
                     self.mentions.append((f"{path}:{number}", room, word))
 
     def reachable(self, target):
