@@ -8,6 +8,7 @@ import matplotlib  # noqa: E402
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 
 def draw(report, out):
@@ -18,6 +19,7 @@ def draw(report, out):
     left.plot(rounds, [a if a is not None else float("nan") for a in report["accuracy_per_round"]],
               marker="o", markersize=3, color="#1b6ca8")
     left.set_xlabel("round")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel("accuracy on the test set", color="#1b6ca8")
     left.grid(alpha=0.3)
     right = left.twinx()
