@@ -57,8 +57,8 @@ class FleetTest(unittest.TestCase):
     def token(self, *arguments):
         return self.coordinator.muster("tokens", "create", *arguments).strip()
 
-    def add_device(self, name, token, index=0, parts=1, labels=None, **data):
-        device = Device(BIN, self.folder / "devices" / name, name, labels or {},
+    def add_device(self, name, token, index=0, parts=1, labels=None, folder=None, **data):
+        device = Device(BIN, self.folder / "devices" / (folder or name), name, labels or {},
                         {**self.data, "seed": 3, "held_out_fraction": 0.2,
                          "partition": {"kind": "iid", "parts": parts, "index": index}, **data},
                         self.processes)

@@ -76,7 +76,7 @@ class PromotionTest(FleetTest):
         failed = self.wait_for_end(self.submit(self.job(rounds=1, round={
             "clients": 2, "quorum": 1, "deadline": "30s", "max_attempts": 1})))
         self.assertEqual(failed["job"]["phase"], "failed")
-        self.assertIn("signature", self.devices[0].log.read_text())
+        self.assertIn("signed with another key", self.devices[0].log.read_text())
         self.assertEqual([self.serving(d) for d in self.devices], [1, 1])
 
 

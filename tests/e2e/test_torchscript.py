@@ -7,7 +7,7 @@ from harness import CLASSES, SIDE, FleetTest, main
 
 MODULE = textwrap.dedent("""
     import sys, torch
-    class Net(torch.nn.Module):
+    class Plain(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.conv = torch.nn.Conv2d(1, 4, 3)
@@ -15,6 +15,7 @@ MODULE = textwrap.dedent("""
         def forward(self, x):
             x = torch.max_pool2d(torch.relu(self.conv(x)), 2)
             return self.head(torch.flatten(x, 1))
+    class Net(Plain):
         @torch.jit.export
         def loss(self, x, y):
             return torch.nn.functional.cross_entropy(self.forward(x), y)
@@ -22,8 +23,8 @@ MODULE = textwrap.dedent("""
     net = Net()
     example = torch.zeros(2, 1, {side}, {side})
     torch.jit.script(net).save(sys.argv[1] + "/scripted.pt")
-    torch.jit.trace(net, example).save(sys.argv[1] + "/traced.pt")
-    torch.jit.freeze(torch.jit.script(net.eval())).save(sys.argv[1] + "/frozen.pt")
+    torch.jit.trace(Plain(), example).save(sys.argv[1] + "/traced.pt")
+    torch.jit.freeze(torch.jit.script(Plain().eval())).save(sys.argv[1] + "/frozen.pt")
 """).format(pooled=(SIDE - 2) // 2, classes=CLASSES, side=SIDE)
 
 
@@ -34,7 +35,9 @@ class TorchScriptTest(FleetTest):
 
     def setUp(self):
         super().setUp()
-        subprocess.run(["/usr/bin/python3", "-c", MODULE, str(self.folder)], check=True)
+        script = self.folder / "net.py"  # a file, because TorchScript reads the module's source
+        script.write_text(MODULE)
+        subprocess.run(["/usr/bin/python3", script, self.folder], check=True)
 
     def test_a_scripted_module_learns_across_the_fleet_is_promoted_and_serves(self):
         self.start_fleet(2)
