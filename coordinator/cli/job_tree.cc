@@ -1,7 +1,12 @@
 #include "coordinator/cli/job_tree.h"
 
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <map>
+#include <optional>
+#include <sstream>
 #include <utility>
 
 #include "proto/core/limits.h"
@@ -15,56 +20,126 @@ absl::Status Wrong(const Place& place, std::string_view problem) {
   return absl::InvalidArgumentError(StrCat(place.ToString(), ": ", problem));
 }
 
-// Turns yaml-cpp's nodes into trees, within bounds: aliases may refer to themselves.
-class Builder {
- public:
-  explicit Builder(std::string_view source, bool has_lines)
-      : source_(source), has_lines_(has_lines) {}
+size_t NodesOf(const Tree& tree) {
+  size_t nodes = 1;
+  for (const Tree& item : tree.items) nodes += NodesOf(item);
+  for (const Tree::Entry& entry : tree.entries) nodes += NodesOf(entry.value);
+  return nodes;
+}
 
-  absl::StatusOr<Tree> Build(const YAML::Node& node, int depth = 0) {
-    Tree tree{.place = PlaceOf(node)};
-    if (depth > kMaxTreeDepth) return Wrong(tree.place, "is nested too deeply");
-    if (++nodes_ > kMaxTreeNodes) {
-      return Wrong(tree.place, StrCat("holds more than ", kMaxTreeNodes, " values"));
-    }
-    if (node.IsScalar()) {
-      tree.kind = Tree::Kind::kScalar;
-      tree.text = node.Scalar();
-    } else if (node.IsSequence()) {
-      tree.kind = Tree::Kind::kList;
-      for (const YAML::Node& item : node) {
-        MUSTER_ASSIGN_OR_RETURN(Tree child, Build(item, depth + 1));
-        tree.items.push_back(std::move(child));
-      }
-    } else if (node.IsMap()) {
-      tree.kind = Tree::Kind::kMap;
-      MUSTER_RETURN_IF_ERROR(BuildEntries(node, depth, tree));
-    }
-    return tree;
+// Makes a tree of the parser's events, within bounds. The first thing that is wrong stays in
+// status(), and what comes after it is dropped.
+class TreeBuilder final : public YAML::EventHandler {
+ public:
+  TreeBuilder(std::string_view source, bool has_lines) : source_(source), has_lines_(has_lines) {}
+
+  const absl::Status& status() const { return status_; }
+  Tree Take() { return std::move(root_); }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (Count(1, PlaceOf(mark))) Put({.place = PlaceOf(mark)}, anchor);
   }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                const std::string& value) override {
+    if (!Count(1, PlaceOf(mark))) return;
+    Put({.kind = Tree::Kind::kScalar, .text = value, .place = PlaceOf(mark)}, anchor);
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) return Refuse(PlaceOf(mark), "an alias inside its own anchor");
+    if (!Count(NodesOf(found->second), PlaceOf(mark))) return;
+    Put(found->second, 0);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Open({.kind = Tree::Kind::kList, .place = PlaceOf(mark)}, anchor);
+  }
+  void OnSequenceEnd() override { Close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    Open({.kind = Tree::Kind::kMap, .place = PlaceOf(mark)}, anchor);
+  }
+  void OnMapEnd() override { Close(); }
 
  private:
-  absl::Status BuildEntries(const YAML::Node& node, int depth, Tree& tree) {
-    for (const auto& pair : node) {
-      const Place place = PlaceOf(pair.first);
-      if (!pair.first.IsScalar()) return Wrong(place, "a key must be a plain name");
-      std::string key = pair.first.Scalar();
-      if (tree.Find(key) != nullptr) return Wrong(place, StrCat("key '", key, "' is given twice"));
-      MUSTER_ASSIGN_OR_RETURN(Tree value, Build(pair.second, depth + 1));
-      tree.entries.push_back({std::move(key), place, std::move(value)});
-    }
-    return absl::OkStatus();
-  }
+  struct Frame {
+    Tree tree;
+    YAML::anchor_t anchor = 0;
+    std::optional<std::string> key;  // of a map: read, and its value is due
+    Place key_place;
+  };
 
-  Place PlaceOf(const YAML::Node& node) const {
-    const YAML::Mark mark = node.Mark();
+  Place PlaceOf(const YAML::Mark& mark) const {
     if (!has_lines_ || mark.is_null()) return {.source = source_};
     return {.source = source_, .line = mark.line + 1, .column = mark.column + 1};
   }
 
-  std::string source_;
-  bool has_lines_;
+  void Refuse(const Place& place, std::string_view problem) {
+    if (status_.ok()) status_ = Wrong(place, problem);
+  }
+
+  // Aliases count as what they stand for: a small file cannot become a large tree.
+  bool Count(size_t nodes, const Place& place) {
+    nodes_ += nodes;
+    if (nodes_ > kMaxTreeNodes) Refuse(place, StrCat("holds more than ", kMaxTreeNodes, " values"));
+    return status_.ok();
+  }
+
+  void Open(Tree tree, YAML::anchor_t anchor) {
+    if (!Count(1, tree.place)) return;
+    if (open_.size() >= kMaxTreeDepth) return Refuse(tree.place, "is nested too deeply");
+    if (!open_.empty() && ExpectsKey()) return Refuse(tree.place, "a key must be a plain name");
+    open_.push_back({.tree = std::move(tree), .anchor = anchor});
+  }
+
+  void Close() {
+    if (!status_.ok()) return;
+    Frame frame = std::move(open_.back());
+    open_.pop_back();
+    Put(std::move(frame.tree), frame.anchor);
+  }
+
+  bool ExpectsKey() const {
+    return open_.back().tree.kind == Tree::Kind::kMap && !open_.back().key.has_value();
+  }
+
+  // A whole value: it becomes a key, an entry's value, an item, or the document.
+  void Put(Tree tree, YAML::anchor_t anchor) {
+    if (!status_.ok()) return;
+    if (anchor != 0) anchors_[anchor] = tree;
+    if (open_.empty()) {
+      root_ = std::move(tree);
+      return;
+    }
+    Frame& parent = open_.back();
+    if (parent.tree.kind == Tree::Kind::kList) {
+      parent.tree.items.push_back(std::move(tree));
+    } else if (parent.key) {
+      parent.tree.entries.push_back({*std::move(parent.key), parent.key_place, std::move(tree)});
+      parent.key.reset();
+    } else {
+      TakeKey(parent, std::move(tree));
+    }
+  }
+
+  void TakeKey(Frame& map, Tree key) {
+    if (key.kind != Tree::Kind::kScalar) return Refuse(key.place, "a key must be a plain name");
+    if (map.tree.Find(key.text) != nullptr) {
+      return Refuse(key.place, StrCat("key '", key.text, "' is given twice"));
+    }
+    map.key_place = key.place;
+    map.key = std::move(key.text);
+  }
+
+  const std::string source_;
+  const bool has_lines_;
+  absl::Status status_;
+  std::vector<Frame> open_;
+  std::map<YAML::anchor_t, Tree> anchors_;  // by name, whole
   size_t nodes_ = 0;
+  Tree root_;
 };
 
 absl::StatusOr<Tree> Parse(std::string_view yaml, std::string_view source, bool has_lines) {
@@ -72,14 +147,20 @@ absl::StatusOr<Tree> Parse(std::string_view yaml, std::string_view source, bool 
     return absl::InvalidArgumentError(StrCat(source, ": is larger than ", limits::kMaxJobFileBytes,
                                              " bytes, the limit for such files"));
   }
+  // Not YAML::LoadAll, which finds documents without end in some bad input.
+  TreeBuilder builder(source, has_lines), second(source, has_lines);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) {
+    std::istringstream stream{std::string(yaml)};
+    YAML::Parser parser(stream);
+    if (parser.HandleNextDocument(builder) && builder.status().ok() &&
+        parser.HandleNextDocument(second)) {
       return absl::InvalidArgumentError(
-          StrCat(source, ": holds ", documents.size(), " documents (separated by ---); use one"));
+          StrCat(source,
+                 ": holds more than one document (separated by ---), or text after its "
+                 "end; use one document"));
     }
-    return Builder(source, has_lines).Build(documents.empty() ? YAML::Node() : documents.front());
   } catch (const YAML::Exception& error) {
+    MUSTER_RETURN_IF_ERROR(builder.status());
     Place place{.source = std::string(source)};
     if (has_lines && !error.mark.is_null()) {
       place.line = error.mark.line + 1;
@@ -89,6 +170,8 @@ absl::StatusOr<Tree> Parse(std::string_view yaml, std::string_view source, bool 
   } catch (const std::exception& error) {
     return absl::InvalidArgumentError(StrCat(source, ": is no YAML: ", error.what()));
   }
+  MUSTER_RETURN_IF_ERROR(builder.status());
+  return builder.Take();
 }
 
 Tree* FindOrMake(Tree& map, std::string_view key, const Place& place) {

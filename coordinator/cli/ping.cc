@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -37,16 +38,26 @@ absl::StatusOr<Addresses> Resolve(const std::string& address) {
   return Addresses(found, freeaddrinfo);
 }
 
+// On loopback a connection may meet itself, where the system gives it the very port that it dials.
+bool MetItself(int fd) {
+  sockaddr_storage own{}, peer{};
+  socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 &&
+         own_size == peer_size && std::memcmp(&own, &peer, own_size) == 0;
+}
+
 bool Listens(const addrinfo& address) {
   UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return false;
-  if (connect(fd.get(), address.ai_addr, address.ai_addrlen) == 0) return true;
+  if (connect(fd.get(), address.ai_addr, address.ai_addrlen) == 0) return !MetItself(fd.get());
   if (errno != EINPROGRESS) return false;
   pollfd polled{fd.get(), POLLOUT, 0};
   if (poll(&polled, 1, kConnectTimeoutMs) <= 0) return false;
   int error = 0;
   socklen_t size = sizeof(error);
-  return getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+  return getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0 &&
+         !MetItself(fd.get());
 }
 
 bool AnyListens(const addrinfo* addresses) {

@@ -138,8 +138,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "privacy.secure_aggregation.mode: expected off, got 'on'"},
         BadFile{"KeyTwice", "rounds: 1\nrounds: 2\n", "job.yaml:4:1: key 'rounds' is given twice"},
         BadFile{"NotYaml", "train: [1, 2\n", "is no YAML"},
-        BadFile{"TwoDocuments", "---\nname: other\n", "2 documents"},
-        BadFile{"SelfReference", "train: &t {schedule: *t}\n", "nested too deeply"},
+        BadFile{"TwoDocuments", "---\nname: other\n", "more than one document"},
+        BadFile{"SelfReference", "train: &t {schedule: *t}\n", "inside its own anchor"},
+        BadFile{"Depth", "train: [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]\n", "nested too deeply"},
+        BadFile{"TextAfterTheEnd", "train: {}\n...\nrounds: 1\n", "more than one document"},
+        BadFile{"KeyThatIsNoName", "? [a]\n: 1\n", "a key must be a plain name"},
         BadFile{"PatternsNotAList", "parameters: {personal: head}\n",
                 "parameters.personal: expected a list"}),
     [](const auto& info) { return std::string(info.param.name); });
@@ -168,6 +171,13 @@ TEST(JobFile, AliasesCannotBlowItUp) {
     yaml += "]\n";
   }
   EXPECT_THAT(Refusal(yaml), HasSubstr("holds more than"));
+}
+
+TEST(JobFile, AnAliasStandsForItsAnchor) {
+  auto job =
+      Parse("name: m\nmodel: {zoo: mlp}\ntrain: &t {momentum: 0.5}\npersonalize: {train: *t}\n");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_DOUBLE_EQ(job->spec.personalize.train.momentum, 0.5);
 }
 
 TEST(JobFile, TooLargeIsRefused) {
@@ -287,7 +297,8 @@ TEST_F(TorchScriptJob, RefusesAMissingFileWithItsPath) {
   std::filesystem::remove(folder_.path() / "m.pt");
   auto job = Prepare();
   EXPECT_TRUE(absl::IsNotFound(job.status()));
-  EXPECT_THAT(std::string(job.status().message()), HasSubstr((folder_.path() / "m.pt").string()));
+  EXPECT_THAT(std::string(job.status().message()),
+              HasSubstr(folder_.path().filename().string() + "/m.pt does not exist"));
 }
 
 TEST(Inspection, ReadsWhatTheWorkerPrints) {
