@@ -259,7 +259,7 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--report")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--devices", type=int, default=10)
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
