@@ -93,12 +93,12 @@ class BadInputTest(FleetTest):
         self.start_coordinator()
         device = self.add_device("small", self.token("--uses", "1"))
         config = json.loads(device.config.read_text())
-        config["worker"]["memory_bytes"] = 16 << 20
+        config["worker"]["memory_bytes"] = 64 << 20
         device.config.write_text(json.dumps(config))
         device.start()
         self.wait_until_seen(1)
         ended = self.wait_for_end(self.submit(self.job(
-            model={"zoo": "mlp", "input_shape": [1, 12, 12], "outputs": 4, "hidden": [20000, 2000]},
+            model={"zoo": "mlp", "input_shape": [1, 12, 12], "outputs": 4, "hidden": [8000, 3000]},
             round={"clients": 1, "quorum": 1, "deadline": "60s", "max_attempts": 1}, rounds=1)))
         self.assertEqual(ended["job"]["phase"], "failed")
         self.assertIn("memory", self.coordinator.log.read_text())
