@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 
 constexpr char kOwner[] = "device/d1";
 
-// Chunks until one does not fit; then everything that fitted is still there, and after space was freed
-// the upload goes on from there.
+// Chunks until one does not fit; then everything that fitted is still there, and after space was
+// freed the upload goes on from there.
 void StagingStopsAndGoesOn(SmallDisk& disk) {
   const std::string bytes(600'000, 'u');
   const Digest digest = Sha256(bytes);
@@ -38,8 +38,8 @@ void StagingStopsAndGoesOn(SmallDisk& disk) {
   EXPECT_EQ((*area)->Stat(kOwner, digest)->offset, offset);
   // A new upload leaves no trace of itself.
   const std::string other(200'000, 'o');
-  EXPECT_TRUE(absl::IsResourceExhausted(
-      (*area)->Append(kOwner, Sha256(other), other.size(), 0, other)));
+  EXPECT_TRUE(
+      absl::IsResourceExhausted((*area)->Append(kOwner, Sha256(other), other.size(), 0, other)));
   disk.Free();
   EXPECT_EQ((*area)->Stat(kOwner, Sha256(other))->offset, 0u);
   area = StagingArea::Open(disk.path() / "staging");

@@ -1,3 +1,5 @@
+#include "coordinator/blobs/blob_store.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -5,7 +7,6 @@
 #include <random>
 #include <thread>
 
-#include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/directory/directory_blobs.h"
 #include "proto/core/strings.h"
 #include "tests/contract/temp_folder.h"

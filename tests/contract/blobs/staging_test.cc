@@ -274,8 +274,8 @@ TEST_F(Staging, ConcurrentWritersOfOneUploadNeverMixTheirBytes) {
     threads.emplace_back([&] {
       uint64_t offset = 0;
       while (offset < large.size()) {
-        const absl::Status status = area_->Append(
-            kOwner, digest, large.size(), offset, std::string_view(large).substr(offset, kChunk));
+        const absl::Status status = area_->Append(kOwner, digest, large.size(), offset,
+                                                  std::string_view(large).substr(offset, kChunk));
         if (status.ok()) {
           offset += kChunk;
           continue;

@@ -1,5 +1,6 @@
-// A signature file that the reference implementation of OpenSSF Model Signing 1.0 (model-signing 1.1.1)
-// made over a folder named "m" with manifest.json, sub/y and weights.f32, and the key it signed with.
+// A signature file that the reference implementation of OpenSSF Model Signing 1.0
+// (model-signing 1.1.1) made over a folder named "m" with manifest.json, sub/y and weights.f32, and
+// the key it signed with.
 #pragma once
 
 namespace muster {
