@@ -334,9 +334,9 @@ void UpdateIntake::CommitBatch(const RoundId& id, std::vector<Pending> batch) {
   accumulator.durable = *durable;
   if (!before.empty() && !(before == *durable)) context_.blobs.Delete(before).IgnoreError();
   for (Pending* member : members) {
-    member->answer(OfferAnswer{Verdict::kAccepted, ""});
     context_.staging.Remove(StagingOwner("device", member->device.value()), member->offer.update)
         .IgnoreError();
+    member->answer(OfferAnswer{Verdict::kAccepted, ""});
   }
 }
 

@@ -1,7 +1,7 @@
 #include "coordinator/drive/fleet.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
-#include "tests/unit/drive/small_coordinator.h"
+#include "tests/support/small_coordinator.h"
 
 namespace muster {
 namespace {

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "tests/unit/drive/small_coordinator.h"
+#include "tests/support/small_coordinator.h"
 
 namespace muster {
 namespace {

@@ -1,6 +1,6 @@
 #include "coordinator/drive/fleet.h"
 #include "coordinator/drive/promotions.h"
-#include "tests/unit/drive/small_coordinator.h"
+#include "tests/support/small_coordinator.h"
 
 namespace muster {
 namespace {

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/unit/drive/small_coordinator.h"
+#include "tests/support/small_coordinator.h"
 
 namespace muster {
 namespace {

@@ -93,6 +93,7 @@ class SmallCoordinator : public testing::Test {
                                  update.size() * sizeof(float));
     const Digest digest = Sha256(bytes);
     const std::string owner = StagingOwner("device", device.value());
+    if (staging_->Stat(owner, digest)->complete) return digest;  // as a device asks first
     EXPECT_TRUE(staging_->Append(owner, digest, bytes.size(), 0, bytes).ok());
     EXPECT_TRUE(staging_->Flush(owner, digest).ok());
     return digest;
