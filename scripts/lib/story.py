@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import time
 import urllib.request
@@ -153,8 +154,8 @@ class Story:
         path = self.out / "job.json"
         path.write_text(json.dumps(job_file(self.options.rounds, len(self.devices)), indent=2))
         began = time.monotonic()
-        code = os.spawnv(os.P_WAIT, str(self.bin / "muster"),
-                         [str(a) for a in self.coordinator.command("run", path)])
+        code = subprocess.run([str(a) for a in self.coordinator.command("run", path)],
+                              check=False).returncode
         if code != 0:
             raise StoryError(f"the job did not succeed (exit {code}); the coordinator's log is "
                              f"{self.coordinator.log}, the devices' are in {self.out / 'devices'}")
@@ -181,9 +182,8 @@ class Story:
         environment = {**os.environ, "MUSTER": str(self.bin / "muster"),
                        "MUSTER_COORDINATOR": self.coordinator.address,
                        "MUSTER_CREDENTIAL": str(self.coordinator.credential)}
-        code = os.spawnve(os.P_WAIT, str(script),
-                          [str(script), model, "--cohort", "role!=evaluator", "--timeout", "120s"],
-                          environment)
+        code = subprocess.run([script, model, "--cohort", "role!=evaluator", "--timeout", "120s"],
+                              env=environment, check=False).returncode
         if code != 0:
             raise StoryError(f"scripts/promote failed (exit {code}); the devices' logs are in "
                              f"{self.out / 'devices'}")
@@ -265,8 +265,11 @@ def main():
     options = parser.parse_args()
     if options.rounds < 1 or options.devices < 1:
         parser.error("--rounds and --devices must be at least 1")
-    # A terminated run cleans up like an interrupted one.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    # A terminated run cleans up like an interrupted one, also where it was started in the background.
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
 
     out = pathlib.Path(options.out)
     marker = out / ".muster-quickstart"
