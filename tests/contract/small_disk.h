@@ -15,7 +15,7 @@
 #include <memory>
 #include <string>
 
-#include "tests/contract/temp_folder.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster {
 

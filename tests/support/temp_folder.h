@@ -12,7 +12,7 @@ namespace muster {
 class TempFolder {
  public:
   TempFolder() {
-    std::string pattern = testing::TempDir() + "/muster-XXXXXX";
+    std::string pattern = testing::TempDir() + "muster-XXXXXX";
     if (mkdtemp(pattern.data()) == nullptr) std::abort();
     path_ = pattern;
   }

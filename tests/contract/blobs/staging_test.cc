@@ -14,7 +14,7 @@
 
 #include "coordinator/blobs/directory/directory_blobs.h"
 #include "proto/core/strings.h"
-#include "tests/contract/temp_folder.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster {
 namespace {

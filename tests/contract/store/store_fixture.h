@@ -15,7 +15,7 @@
 #include "coordinator/store/state_store.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
-#include "tests/contract/temp_folder.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster {
 
