@@ -33,6 +33,11 @@ function(muster_test name)
     set(ARG_LABELS unit)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if(MUSTER_SANITIZE MATCHES "thread")
+    # The system's libraries are not instrumented: what they do among themselves cannot be judged.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "TSAN_OPTIONS=ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/scripts/cmake/tsan.supp")
+  endif()
 endfunction()
 
 # muster_fuzz(NAME SOURCES ... LIBS ... [CORPUS dir])
