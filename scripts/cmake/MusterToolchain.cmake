@@ -22,7 +22,10 @@ endif()
 
 add_library(muster_options INTERFACE)
 target_include_directories(muster_options INTERFACE "${CMAKE_SOURCE_DIR}")
-target_compile_options(muster_options INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+# Warnings are errors where we develop and test; a user's release build is not stopped by what another
+# compiler, or another optimization level, has to say.
+target_compile_options(muster_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+                       $<$<NOT:$<CONFIG:Release>>:-Werror>)
 if(MUSTER_SANITIZE)
   string(REPLACE ";" "," muster_sanitize_list "${MUSTER_SANITIZE}")
   add_compile_options(-fsanitize=${muster_sanitize_list} -fno-omit-frame-pointer
