@@ -44,7 +44,7 @@ def draw(report, out):
     axes.set_xlabel("device")
     axes.set_ylabel("accuracy on its own held-out data")
     axes.set_ylim(min(0.5, min(r[k] for r in rows for k, _, _ in kinds) - 0.05), 1.0)
-    axes.legend(loc="lower center", ncol=3, fontsize=8)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3, frameon=False)
     figure.tight_layout()
     figure.savefig(paths[2])
     plt.close(figure)
