@@ -1,5 +1,6 @@
 #include "coordinator/rpc/job_watch.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "coordinator/rpc/views.h"
 #include "proto/codec/operator_codec.h"
+#include "proto/core/limits.h"
 #include "proto/core/status.h"
 
 namespace muster {
@@ -15,6 +17,8 @@ namespace {
 constexpr char kWatchJob[] = "muster.v1.OperatorService/WatchJob";
 // Changes that another replica made are seen by looking again.
 constexpr Duration kLookAgain = std::chrono::milliseconds(500);
+// Rounds before the newest whose evaluation may still come; earlier ones are not sent again.
+constexpr uint32_t kStillChanging = 64;
 
 class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
                  public std::enable_shared_from_this<JobWatch> {
@@ -62,6 +66,13 @@ class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
   }
 
   void AfterWrite() {
+    const auto& rounds = message_.rounds();
+    if (!rounds.empty()) {
+      const uint32_t newest = rounds[rounds.size() - 1].number();
+      if (newest > kStillChanging) from_round_ = std::max(from_round_, newest - kStillChanging);
+    }
+    const bool more = static_cast<size_t>(rounds.size()) == limits::kMaxPageSize;
+    if (more) return Look();
     const v1::JobPhase phase = message_.job().phase();
     const bool running = phase == v1::JOB_PHASE_RUNNING || phase == v1::JOB_PHASE_FINISHING;
     if (!running) return End(absl::OkStatus());
