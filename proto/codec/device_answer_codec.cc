@@ -4,6 +4,7 @@
 
 #include "proto/codec/device_codec.h"
 #include "proto/codec/field.h"
+#include "proto/codec/offer_fields.h"
 #include "proto/core/limits.h"
 
 namespace muster {
@@ -15,11 +16,6 @@ constexpr EnumPair<v1::FunctionKind, FunctionKind> kFunctions[] = {
     {v1::FUNCTION_KIND_EVALUATE, FunctionKind::kEvaluate},
     {v1::FUNCTION_KIND_PERSONALIZE, FunctionKind::kPersonalize},
     {v1::FUNCTION_KIND_INFER, FunctionKind::kInfer},
-};
-constexpr EnumPair<v1::Verdict, Verdict> kVerdicts[] = {
-    {v1::VERDICT_ACCEPTED, Verdict::kAccepted},
-    {v1::VERDICT_DUPLICATE, Verdict::kDuplicate},
-    {v1::VERDICT_REFUSED, Verdict::kRefused},
 };
 
 // W3C Trace Context, version 00: "00-<32 hex>-<16 hex>-<2 hex>", lower case.
@@ -63,6 +59,10 @@ absl::StatusOr<Invocation> Decode(const Field& at, const v1::Invocation& wire) {
     return Refuse(at["traceparent"], "is no W3C traceparent of version 00");
   }
   decoded.traceparent = wire.traceparent();
+  if (wire.secure_aggregation() && decoded.function != FunctionKind::kTrain) {
+    return Refuse(at["secure_aggregation"], "is for training only");
+  }
+  decoded.secure = wire.secure_aggregation();
   return decoded;
 }
 
@@ -91,24 +91,6 @@ absl::StatusOr<DesiredState> Decode(const Field& at, const v1::DesiredState& wir
     decoded.models.push_back(std::move(model));
   }
   return decoded;
-}
-
-// SubmitUpdateResponse and SubmitResultResponse have the same fields.
-template <typename Response>
-absl::StatusOr<OfferAnswer> DecodeAnswer(const Field& at, const Response& wire) {
-  OfferAnswer decoded;
-  MUSTER_ASSIGN_OR_RETURN(decoded.verdict, DecodeEnum(at["verdict"], kVerdicts, wire.verdict()));
-  MUSTER_RETURN_IF_ERROR(CheckText(at["reason"], wire.reason(), limits::kMaxTextLength));
-  decoded.reason = wire.reason();
-  return decoded;
-}
-
-template <typename Response>
-Response EncodeAnswer(const OfferAnswer& answer) {
-  Response wire;
-  wire.set_verdict(EncodeEnum(kVerdicts, answer.verdict));
-  wire.set_reason(ClampText(answer.reason, limits::kMaxTextLength));
-  return wire;
 }
 
 }  // namespace
@@ -181,6 +163,7 @@ v1::Invocation EncodeInvocation(const Invocation& invocation) {
   wire.set_seed(invocation.seed);
   wire.set_deadline_unix_us(invocation.deadline.unix_us);
   wire.set_traceparent(invocation.traceparent);
+  wire.set_secure_aggregation(invocation.secure);
   return wire;
 }
 

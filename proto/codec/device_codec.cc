@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proto/codec/field.h"
+#include "proto/codec/offer_fields.h"
 #include "proto/core/limits.h"
 
 namespace muster {
@@ -33,7 +34,23 @@ absl::StatusOr<Duration> DecodeMeteredTime(const Field& at, uint64_t us) {
   return Duration(static_cast<int64_t>(us));
 }
 
-absl::StatusOr<Metering> Decode(const Field& at, const v1::Metering& wire) {
+absl::StatusOr<ModelStatus> Decode(const Field& at, const v1::ModelStatus& wire) {
+  ModelStatus decoded;
+  MUSTER_ASSIGN_OR_RETURN(decoded.name, DecodeId<ModelName>(at["name"], wire.name()));
+  MUSTER_RETURN_IF_ERROR(CheckRange(at["version"], wire.version(), 1, UINT32_MAX));
+  decoded.version = wire.version();
+  MUSTER_ASSIGN_OR_RETURN(decoded.phase, DecodeEnum(at["phase"], kModelPhases, wire.phase()));
+  MUSTER_RETURN_IF_ERROR(CheckText(at["reason"], wire.reason(), limits::kMaxTextLength));
+  decoded.reason = wire.reason();
+  decoded.serving_version = wire.serving_version();
+  decoded.serving_personalized = wire.serving_personalized();
+  MUSTER_ASSIGN_OR_RETURN(decoded.metrics, DecodeMetrics(at["metrics"], wire.metrics()));
+  return decoded;
+}
+
+}  // namespace
+
+absl::StatusOr<Metering> DecodeMetering(const Field& at, const v1::Metering& wire) {
   Metering decoded;
   MUSTER_ASSIGN_OR_RETURN(decoded.wall, DecodeMeteredTime(at["wall_us"], wire.wall_us()));
   MUSTER_ASSIGN_OR_RETURN(decoded.cpu, DecodeMeteredTime(at["cpu_us"], wire.cpu_us()));
@@ -50,21 +67,6 @@ absl::StatusOr<Metering> Decode(const Field& at, const v1::Metering& wire) {
   return decoded;
 }
 
-absl::StatusOr<ModelStatus> Decode(const Field& at, const v1::ModelStatus& wire) {
-  ModelStatus decoded;
-  MUSTER_ASSIGN_OR_RETURN(decoded.name, DecodeId<ModelName>(at["name"], wire.name()));
-  MUSTER_RETURN_IF_ERROR(CheckRange(at["version"], wire.version(), 1, UINT32_MAX));
-  decoded.version = wire.version();
-  MUSTER_ASSIGN_OR_RETURN(decoded.phase, DecodeEnum(at["phase"], kModelPhases, wire.phase()));
-  MUSTER_RETURN_IF_ERROR(CheckText(at["reason"], wire.reason(), limits::kMaxTextLength));
-  decoded.reason = wire.reason();
-  decoded.serving_version = wire.serving_version();
-  decoded.serving_personalized = wire.serving_personalized();
-  MUSTER_ASSIGN_OR_RETURN(decoded.metrics, DecodeMetrics(at["metrics"], wire.metrics()));
-  return decoded;
-}
-
-}  // namespace
 }  // namespace wire
 
 using wire::CheckAtMost;
@@ -107,7 +109,7 @@ absl::StatusOr<UpdateOffer> DecodeUpdateOffer(const v1::SubmitUpdateRequest& wir
                                           limits::kMaxExamplesPerUpdate, "examples"));
   decoded.examples = wire.examples();
   MUSTER_ASSIGN_OR_RETURN(decoded.metrics, wire::DecodeMetrics(at["metrics"], wire.metrics()));
-  MUSTER_ASSIGN_OR_RETURN(decoded.metering, wire::Decode(at["metering"], wire.metering()));
+  MUSTER_ASSIGN_OR_RETURN(decoded.metering, wire::DecodeMetering(at["metering"], wire.metering()));
   return decoded;
 }
 
@@ -130,7 +132,7 @@ absl::StatusOr<ResultOffer> DecodeResultOffer(const v1::SubmitResultRequest& wir
       CheckAtMost(at["examples"], wire.examples(), limits::kMaxExamplesPerUpdate, "examples"));
   decoded.examples = wire.examples();
   MUSTER_ASSIGN_OR_RETURN(decoded.metrics, wire::DecodeMetrics(at["metrics"], wire.metrics()));
-  MUSTER_ASSIGN_OR_RETURN(decoded.metering, wire::Decode(at["metering"], wire.metering()));
+  MUSTER_ASSIGN_OR_RETURN(decoded.metering, wire::DecodeMetering(at["metering"], wire.metering()));
   MUSTER_RETURN_IF_ERROR(wire::CheckText(at["failure"], wire.failure(), limits::kMaxTextLength));
   decoded.failure = wire.failure();
   return decoded;
@@ -162,7 +164,7 @@ absl::StatusOr<StateReport> DecodeStateReport(const v1::ReportStateRequest& wire
     }
     decoded.models.push_back(std::move(status));
   }
-  MUSTER_ASSIGN_OR_RETURN(decoded.metering, wire::Decode(at["metering"], wire.metering()));
+  MUSTER_ASSIGN_OR_RETURN(decoded.metering, wire::DecodeMetering(at["metering"], wire.metering()));
   if (absl::Status status = ValidateId("report id", wire.report_id()); !status.ok()) {
     return wire::Refuse(at["report_id"], status);
   }
@@ -195,7 +197,7 @@ v1::Eligibility EncodeEligibility(const Eligibility& eligibility) {
 }
 
 absl::StatusOr<Metering> DecodeMetering(const v1::Metering& wire) {
-  return wire::Decode(Field("device.Metering"), wire);
+  return wire::DecodeMetering(Field("device.Metering"), wire);
 }
 
 v1::Metering EncodeMetering(const Metering& metering) {

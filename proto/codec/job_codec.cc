@@ -20,6 +20,13 @@ constexpr EnumPair<v1::ServerOptimizer, ServerOptimizerKind> kServerOptimizers[]
 };
 constexpr EnumPair<v1::AggregationMode, AggregationMode> kAggregations[] = {
     {v1::AGGREGATION_MODE_CLEAR, AggregationMode::kClear},
+    {v1::AGGREGATION_MODE_SEMI_HONEST, AggregationMode::kSemiHonest},
+    {v1::AGGREGATION_MODE_MALICIOUS, AggregationMode::kMalicious},
+};
+constexpr EnumPair<v1::PrivacyKind, PrivacyKind> kPrivacyKinds[] = {
+    {v1::PRIVACY_KIND_NONE, PrivacyKind::kNone},
+    {v1::PRIVACY_KIND_CENTRAL, PrivacyKind::kCentral},
+    {v1::PRIVACY_KIND_DISTRIBUTED, PrivacyKind::kDistributed},
 };
 
 absl::StatusOr<ServerOptimizerConfig> Decode(const Field& at,
@@ -68,6 +75,49 @@ absl::StatusOr<EvaluationConfig> Decode(const Field& at, const v1::EvaluationCon
   return decoded;
 }
 
+absl::StatusOr<AggregationConfig> Decode(const Field& at, const v1::AggregationConfig& wire) {
+  AggregationConfig decoded;
+  MUSTER_ASSIGN_OR_RETURN(decoded.mode, DecodeEnum(at["mode"], kAggregations, wire.mode()));
+  MUSTER_RETURN_IF_ERROR(
+      CheckReal(at["drop"], wire.drop(), 0, limits::kMaxClientFraction, Open::kHigh));
+  decoded.drop = wire.drop();
+  MUSTER_RETURN_IF_ERROR(
+      CheckReal(at["corrupt"], wire.corrupt(), 0, limits::kMaxClientFraction, Open::kHigh));
+  decoded.corrupt = wire.corrupt();
+  MUSTER_RETURN_IF_ERROR(CheckReal(at["clip"], wire.clip(), 0, limits::kMaxClip, Open::kLow));
+  decoded.clip = wire.clip();
+  if (wire.ring_bits() != 16 && wire.ring_bits() != 32 && wire.ring_bits() != 64) {
+    return Refuse(at["ring_bits"], StrCat(wire.ring_bits(), " is none of 16, 32 and 64"));
+  }
+  decoded.ring_bits = wire.ring_bits();
+  MUSTER_ASSIGN_OR_RETURN(decoded.phase_deadline,
+                          DecodeDuration(at["phase_deadline_us"], wire.phase_deadline_us(),
+                                         limits::kMinPhaseDeadline, limits::kMaxPhaseDeadline));
+  return decoded;
+}
+
+absl::StatusOr<PrivacyConfig> Decode(const Field& at, const v1::PrivacyConfig& wire) {
+  PrivacyConfig decoded;
+  MUSTER_ASSIGN_OR_RETURN(decoded.kind, DecodeEnum(at["kind"], kPrivacyKinds, wire.kind()));
+  MUSTER_RETURN_IF_ERROR(CheckReal(at["noise_multiplier"], wire.noise_multiplier(), 0,
+                                   limits::kMaxNoiseMultiplier, Open::kLow));
+  MUSTER_RETURN_IF_ERROR(CheckReal(at["delta"], wire.delta(), 0, 1, Open::kBoth));
+  MUSTER_RETURN_IF_ERROR(CheckReal(at["epsilon_budget"], wire.epsilon_budget(), 0,
+                                   limits::kMaxEpsilonBudget, Open::kLow));
+  MUSTER_RETURN_IF_ERROR(CheckReal(at["clip_quantile"], wire.clip_quantile(), 0, 1, Open::kBoth));
+  MUSTER_RETURN_IF_ERROR(
+      CheckReal(at["clip_rate"], wire.clip_rate(), 0, limits::kMaxClipRate, Open::kLow));
+  MUSTER_RETURN_IF_ERROR(CheckReal(at["clip_noise"], wire.clip_noise(), 0, limits::kMaxClipNoise));
+  decoded.noise_multiplier = wire.noise_multiplier();
+  decoded.delta = wire.delta();
+  decoded.epsilon_budget = wire.epsilon_budget();
+  decoded.adaptive_clip = wire.adaptive_clip();
+  decoded.clip_quantile = wire.clip_quantile();
+  decoded.clip_rate = wire.clip_rate();
+  decoded.clip_noise = wire.clip_noise();
+  return decoded;
+}
+
 absl::Status DecodeModel(const Field& at, const v1::JobSpec& wire, JobSpec& decoded) {
   MUSTER_RETURN_IF_ERROR(CheckPresent(at["architecture"], wire.has_architecture()));
   MUSTER_ASSIGN_OR_RETURN(decoded.architecture, Decode(at["architecture"], wire.architecture()));
@@ -108,12 +158,37 @@ absl::StatusOr<JobSpec> Decode(const Field& at, const v1::JobSpec& wire) {
                           Decode(at["server_optimizer"], wire.server_optimizer()));
   MUSTER_RETURN_IF_ERROR(CheckPresent(at["evaluation"], wire.has_evaluation()));
   MUSTER_ASSIGN_OR_RETURN(decoded.evaluation, Decode(at["evaluation"], wire.evaluation()));
-  MUSTER_ASSIGN_OR_RETURN(decoded.aggregation,
-                          DecodeEnum(at["aggregation"], kAggregations, wire.aggregation()));
+  MUSTER_RETURN_IF_ERROR(CheckPresent(at["aggregation"], wire.has_aggregation()));
+  MUSTER_ASSIGN_OR_RETURN(decoded.aggregation, Decode(at["aggregation"], wire.aggregation()));
+  MUSTER_RETURN_IF_ERROR(CheckPresent(at["privacy"], wire.has_privacy()));
+  MUSTER_ASSIGN_OR_RETURN(decoded.privacy, Decode(at["privacy"], wire.privacy()));
   if (absl::Status status = ValidateJobSpec(decoded); !status.ok()) return Refuse(at, status);
   return decoded;
 }
 
+namespace {
+
+void Encode(const AggregationConfig& config, v1::AggregationConfig& wire) {
+  wire.set_mode(EncodeEnum(kAggregations, config.mode));
+  wire.set_drop(config.drop);
+  wire.set_corrupt(config.corrupt);
+  wire.set_clip(config.clip);
+  wire.set_ring_bits(config.ring_bits);
+  wire.set_phase_deadline_us(config.phase_deadline.count());
+}
+
+void Encode(const PrivacyConfig& config, v1::PrivacyConfig& wire) {
+  wire.set_kind(EncodeEnum(kPrivacyKinds, config.kind));
+  wire.set_noise_multiplier(config.noise_multiplier);
+  wire.set_delta(config.delta);
+  wire.set_epsilon_budget(config.epsilon_budget);
+  wire.set_adaptive_clip(config.adaptive_clip);
+  wire.set_clip_quantile(config.clip_quantile);
+  wire.set_clip_rate(config.clip_rate);
+  wire.set_clip_noise(config.clip_noise);
+}
+
+}  // namespace
 }  // namespace wire
 
 absl::StatusOr<JobSpec> DecodeJobSpec(const v1::JobSpec& wire) {
@@ -151,7 +226,8 @@ v1::JobSpec EncodeJobSpec(const JobSpec& spec) {
   evaluation.set_evaluator(spec.evaluation.evaluator.ToString());
   evaluation.set_every(spec.evaluation.every);
   evaluation.set_deadline_us(spec.evaluation.deadline.count());
-  wire.set_aggregation(wire::EncodeEnum(wire::kAggregations, spec.aggregation));
+  wire::Encode(spec.aggregation, *wire.mutable_aggregation());
+  wire::Encode(spec.privacy, *wire.mutable_privacy());
   return wire;
 }
 

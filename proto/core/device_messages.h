@@ -48,6 +48,7 @@ struct Invocation {
   uint64_t seed = 0;     // of everything random in the function
   Timestamp deadline;
   std::string traceparent;  // W3C Trace Context, or empty
+  bool secure = false;      // training whose update goes through secure aggregation
   friend bool operator==(const Invocation&, const Invocation&) = default;
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kOptimizerNames = {"fedavg", "fedavgm", "fedadagrad",
                                                              "fedadam", "fedyogi"};
+constexpr std::array<std::string_view, 3> kAggregationNames = {"off", "semi-honest", "malicious"};
+constexpr std::array<std::string_view, 3> kPrivacyNames = {"none", "central", "distributed"};
 
 template <typename... Parts>
 absl::Status Invalid(const Parts&... parts) {
@@ -147,6 +149,92 @@ absl::Status CheckServerOptimizer(const ServerOptimizerConfig& config) {
   return CheckPositive("server_optimizer.tau", config.tau);
 }
 
+absl::Status CheckFraction(std::string_view field, double value) {
+  if (value >= 0 && value < limits::kMaxClientFraction) return absl::OkStatus();
+  return Invalid(field, " is ", value, "; it is a fraction of the clients, at least 0 and below ",
+                 limits::kMaxClientFraction);
+}
+// Above 0 and at most `high`.
+absl::Status CheckUpTo(std::string_view field, double value, double high) {
+  if (value > 0 && value <= high) return absl::OkStatus();
+  return Invalid(field, " is ", value, "; it must be above 0 and at most ", high);
+}
+// Neither 0 nor 1.
+absl::Status CheckBetweenZeroAndOne(std::string_view field, double value) {
+  if (value > 0 && value < 1) return absl::OkStatus();
+  return Invalid(field, " is ", value, "; it must be above 0 and below 1");
+}
+
+absl::Status CheckAggregation(const JobSpec& spec) {
+  const AggregationConfig& config = spec.aggregation;
+  if (!config.secure()) return absl::OkStatus();
+  const auto field = [](std::string_view name) {
+    return StrCat("privacy.secure_aggregation.", name);
+  };
+  MUSTER_RETURN_IF_ERROR(CheckFraction(field("drop"), config.drop));
+  MUSTER_RETURN_IF_ERROR(CheckFraction(field("corrupt"), config.corrupt));
+  MUSTER_RETURN_IF_ERROR(CheckUpTo("privacy.clip", config.clip, limits::kMaxClip));
+  if (config.ring_bits != 16 && config.ring_bits != 32 && config.ring_bits != 64) {
+    return Invalid(field("ring_bits"), " is ", config.ring_bits, "; it must be 16, 32 or 64");
+  }
+  if (config.phase_deadline < limits::kMinPhaseDeadline ||
+      config.phase_deadline > limits::kMaxPhaseDeadline) {
+    return Invalid(field("phase_deadline"), " is ",
+                   static_cast<double>(config.phase_deadline.count()) / 1e6,
+                   " s; it must be from 1 s to ", limits::kMaxPhaseDeadline.count(), " h");
+  }
+  if (spec.round.quorum < limits::kMinSecureClients) {
+    return Invalid(
+        "round.quorum is ", spec.round.quorum, "; secure aggregation needs at least ",
+        limits::kMinSecureClients,
+        " updates in a sum, so that it hides each one (or set "
+        "privacy.secure_aggregation.mode to off, and the coordinator sees every update)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAdaptiveClip(const PrivacyConfig& config) {
+  if (!config.adaptive_clip) return absl::OkStatus();
+  const auto field = [](std::string_view name) {
+    return StrCat("privacy.differential_privacy.adaptive_clip.", name);
+  };
+  if (config.kind != PrivacyKind::kCentral) {
+    return Invalid(
+        "privacy.differential_privacy.adaptive_clip works in mode central only; leave it out or "
+        "set the mode to central");
+  }
+  MUSTER_RETURN_IF_ERROR(CheckBetweenZeroAndOne(field("quantile"), config.clip_quantile));
+  MUSTER_RETURN_IF_ERROR(CheckUpTo(field("rate"), config.clip_rate, limits::kMaxClipRate));
+  if (!(config.clip_noise >= 0 && config.clip_noise <= limits::kMaxClipNoise)) {
+    return Invalid(field("noise"), " is ", config.clip_noise, "; it must be from 0 to ",
+                   limits::kMaxClipNoise);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPrivacy(const JobSpec& spec) {
+  const PrivacyConfig& config = spec.privacy;
+  if (config.kind == PrivacyKind::kNone) return absl::OkStatus();
+  const auto field = [](std::string_view name) {
+    return StrCat("privacy.differential_privacy.", name);
+  };
+  if (!spec.aggregation.secure()) {
+    return Invalid(field("mode"), " is ", PrivacyKindName(config.kind),
+                   ", which needs secure aggregation; set privacy.secure_aggregation.mode to "
+                   "semi-honest or malicious");
+  }
+  MUSTER_RETURN_IF_ERROR(
+      CheckUpTo(field("noise_multiplier"), config.noise_multiplier, limits::kMaxNoiseMultiplier));
+  MUSTER_RETURN_IF_ERROR(CheckBetweenZeroAndOne(field("delta"), config.delta));
+  MUSTER_RETURN_IF_ERROR(
+      CheckUpTo(field("epsilon"), config.epsilon_budget, limits::kMaxEpsilonBudget));
+  if (config.kind == PrivacyKind::kDistributed && spec.aggregation.ring_bits < 32) {
+    return Invalid("privacy.secure_aggregation.ring_bits is ", spec.aggregation.ring_bits,
+                   "; distributed differential privacy needs 32 or 64, to hold the noise");
+  }
+  return CheckAdaptiveClip(config);
+}
+
 absl::Status CheckParameterNames(const Architecture& architecture, const ParameterLayout& layout) {
   std::set<std::string_view> names;
   for (const LayoutEntry& entry : layout.entries()) names.insert(entry.name);
@@ -217,6 +305,28 @@ absl::StatusOr<ServerOptimizerKind> ParseServerOptimizer(std::string_view name) 
   return static_cast<ServerOptimizerKind>(found - kOptimizerNames.begin());
 }
 
+std::string_view AggregationModeName(AggregationMode mode) {
+  return kAggregationNames.at(static_cast<size_t>(mode));
+}
+std::string_view PrivacyKindName(PrivacyKind kind) {
+  return kPrivacyNames.at(static_cast<size_t>(kind));
+}
+
+std::string DescribeAggregation(const JobSpec& spec) {
+  const AggregationConfig& config = spec.aggregation;
+  if (!config.secure()) return "off: the coordinator sees every update";
+  const bool malicious = config.mode == AggregationMode::kMalicious;
+  const bool noisy = spec.privacy.kind == PrivacyKind::kDistributed;
+  return StrCat("secure (", AggregationModeName(config.mode), "): ",
+                malicious ? "designed so that even a coordinator that deviates from the protocol "
+                            "sees the "
+                          : "the coordinator sees the ",
+                noisy ? "noisy " : "", "sum of at least ", spec.round.quorum,
+                " updates, never one update, as long as ",
+                malicious ? "" : "it keeps to the protocol and ", "no more than ",
+                std::round(config.corrupt * 1e4) / 100, " % of the clients collude with it");
+}
+
 ServerOptimizerConfig DefaultServerOptimizer(ServerOptimizerKind kind) {
   ServerOptimizerConfig config{.kind = kind};
   switch (kind) {
@@ -242,6 +352,8 @@ absl::Status ValidateJobSpec(const JobSpec& spec) {
   MUSTER_RETURN_IF_ERROR(CheckTrainPlan("train", spec.train, spec));
   MUSTER_RETURN_IF_ERROR(CheckPersonalize(spec.personalize, spec));
   MUSTER_RETURN_IF_ERROR(CheckServerOptimizer(spec.server_optimizer));
+  MUSTER_RETURN_IF_ERROR(CheckAggregation(spec));
+  MUSTER_RETURN_IF_ERROR(CheckPrivacy(spec));
   return CheckEvaluation(spec);
 }
 

@@ -52,8 +52,43 @@ struct EvaluationConfig {
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 
-// How updates reach the sum. Secure aggregation takes its place here.
-enum class AggregationMode { kClear };
+// How updates reach the sum: in the clear, or masked by secure aggregation so that the coordinator
+// sees nothing but the sum. kMalicious is designed against a coordinator that deviates from the
+// protocol, at the price of one more exchange and more neighbours.
+enum class AggregationMode { kClear, kSemiHonest, kMalicious };
+std::string_view AggregationModeName(AggregationMode mode);  // "off", "semi-honest", "malicious"
+
+struct AggregationConfig {
+  AggregationMode mode = AggregationMode::kSemiHonest;
+  double drop = 0.1;        // fraction of a round's clients that may drop out in its protocol
+  double corrupt = 0.1;     // fraction that may collude with the coordinator
+  double clip = 100;        // L2 norm that each update is clipped to
+  uint32_t ring_bits = 32;  // 16, 32 or 64
+  Duration phase_deadline = std::chrono::seconds(60);  // of each exchange after training
+  bool secure() const { return mode != AggregationMode::kClear; }
+  friend bool operator==(const AggregationConfig&, const AggregationConfig&) = default;
+};
+
+// Differential privacy for whole clients. kCentral: the coordinator adds the noise to the sum
+// (DP-FedAvg, McMahan et al. 2018). kDistributed: each client adds its part before masking, so that
+// the coordinator never sees a sum without noise (Skellam, Agarwal et al. 2021). Every client has
+// weight 1. Needs secure aggregation.
+enum class PrivacyKind { kNone, kCentral, kDistributed };
+std::string_view PrivacyKindName(PrivacyKind kind);  // "none", "central", "distributed"
+
+struct PrivacyConfig {
+  PrivacyKind kind = PrivacyKind::kNone;
+  double noise_multiplier = 1.0;  // standard deviation of the sum's noise / clip
+  double delta = 1e-5;
+  double epsilon_budget = 8;  // no round starts that would exceed it
+  // Adaptive clipping (Andrew et al. 2021), central only: the clip follows this quantile of the
+  // updates' norms.
+  bool adaptive_clip = false;
+  double clip_quantile = 0.5;
+  double clip_rate = 0.2;  // geometric learning rate of the clip
+  double clip_noise = 0;   // deviation of the count's noise; 0: a tenth of round.clients / 2
+  friend bool operator==(const PrivacyConfig&, const PrivacyConfig&) = default;
+};
 
 struct JobSpec {
   ModelName name;             // versions are name@1, name@2, ...
@@ -71,9 +106,13 @@ struct JobSpec {
   PersonalizePlan personalize;
   ServerOptimizerConfig server_optimizer;
   EvaluationConfig evaluation;
-  AggregationMode aggregation = AggregationMode::kClear;
+  AggregationConfig aggregation;
+  PrivacyConfig privacy;
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };
+
+// What the coordinator sees of a job's updates, in words: "off: the coordinator sees every update".
+std::string DescribeAggregation(const JobSpec& spec);
 
 // Cross-field rules: quorum <= clients, at least one shared parameter, positive rates, named
 // limits.

@@ -38,6 +38,29 @@ inline constexpr uint32_t kMaxLocalSteps = 10'000'000;  // per round, on the dev
 inline constexpr uint32_t kMaxBatchSize = 1u << 16;
 inline constexpr uint32_t kMaxCalibrationExamples = 1u << 16;
 
+// Secure aggregation and differential privacy.
+inline constexpr uint32_t kMinSecureClients = 4;   // in any sum that is revealed
+inline constexpr double kMaxClientFraction = 0.5;  // that drops out, or colludes; exclusive
+inline constexpr double kMaxClip = 1e6;            // L2 norm
+inline constexpr auto kMinPhaseDeadline = 1s;
+inline constexpr auto kMaxPhaseDeadline = 24h;
+inline constexpr double kMaxNoiseMultiplier = 1e6;
+inline constexpr double kMaxEpsilonBudget = 1e6;
+inline constexpr double kMaxClipRate = 10;
+inline constexpr double kMaxClipNoise = 1e6;
+
+// Messages of secure aggregation.
+inline constexpr uint32_t kMaxSecAggClients =
+    static_cast<uint32_t>(kMaxCohort * kMaxOverSelection);      // in one session
+inline constexpr uint32_t kMaxSecAggNeighbours = 2048;          // of one client
+inline constexpr uint32_t kMaxSecAggMetrics = 16;               // summed next to the update
+inline constexpr size_t kMaxMerkleDepth = 32;                   // of a roster
+inline constexpr size_t kMaxAdvertCertificateBytes = 2048;      // DER, of one client
+inline constexpr size_t kMaxSecAggSignatureBytes = 72;          // DER ECDSA on P-256
+inline constexpr size_t kSecAggShareBytes = 32;                 // of one secret
+inline constexpr size_t kSecAggBoxBytes = 80;                   // two shares and a GCM tag
+inline constexpr size_t kMaxSecAggTranscriptBytes = 64u << 10;  // of a result
+
 // Packages.
 inline constexpr size_t kMaxManifestBytes = 4u << 20;
 inline constexpr size_t kMaxLayoutEntries = 100'000;

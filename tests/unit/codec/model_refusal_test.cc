@@ -38,6 +38,7 @@ JobSpec SmallJob() {
   spec.architecture = manifest.architecture;
   spec.layout = manifest.layout;
   spec.initial_weights = Sha256("weights");
+  spec.round.quorum = 8;
   return spec;
 }
 
@@ -258,12 +259,71 @@ TEST(DecodeJobSpec, RefusesBadFields) {
            "job.JobSpec.server_optimizer.tau: 0 is outside (0, 1e+06]"},
           {[](J& j) { j.mutable_evaluation()->set_every(0); },
            "job.JobSpec.evaluation.every: 0 is below the minimum of 1 rounds"},
-          {[](J& j) { j.clear_aggregation(); }, "job.JobSpec.aggregation: is not set"},
-          {[](J& j) { j.set_aggregation(static_cast<v1::AggregationMode>(2)); },
-           "job.JobSpec.aggregation: 2 is not a known value"},
+          {[](J& j) { j.clear_aggregation(); }, "job.JobSpec.aggregation: is missing"},
+          {[](J& j) { j.clear_privacy(); }, "job.JobSpec.privacy: is missing"},
           {[](J& j) { j.mutable_train()->set_epochs(20'000); },
            "job.JobSpec.train.epochs: 20000 is above the limit of 10000"},
       });
+}
+
+TEST(DecodeJobSpec, RefusesBadAggregation) {
+  using J = v1::JobSpec;
+  const auto a = [](J& j) { return j.mutable_aggregation(); };
+  ExpectRefusals<J>(
+      EncodeJobSpec(SmallJob()), DecodeJobSpec,
+      {
+          {[a](J& j) { a(j)->clear_mode(); }, "job.JobSpec.aggregation.mode: is not set"},
+          {[a](J& j) { a(j)->set_mode(static_cast<v1::AggregationMode>(9)); },
+           "job.JobSpec.aggregation.mode: 9 is not a known value"},
+          {[a](J& j) { a(j)->set_drop(0.5); },
+           "job.JobSpec.aggregation.drop: 0.5 is outside [0, 0.5)"},
+          {[a](J& j) { a(j)->set_corrupt(-0.1); },
+           "job.JobSpec.aggregation.corrupt: -0.1 is outside [0, 0.5)"},
+          {[a](J& j) { a(j)->set_corrupt(std::nan("")); },
+           "job.JobSpec.aggregation.corrupt: nan is outside [0, 0.5)"},
+          {[a](J& j) { a(j)->set_clip(0); },
+           "job.JobSpec.aggregation.clip: 0 is outside (0, 1e+06]"},
+          {[a](J& j) { a(j)->set_ring_bits(24); },
+           "job.JobSpec.aggregation.ring_bits: 24 is none of 16, 32 and 64"},
+          {[a](J& j) { a(j)->set_phase_deadline_us(999'999); },
+           "job.JobSpec.aggregation.phase_deadline_us: 999999 is below the minimum of 1000000 us"},
+          {[a](J& j) { a(j)->set_phase_deadline_us(INT64_MAX); },
+           "job.JobSpec.aggregation.phase_deadline_us: 9223372036854775807 is above the limit of "
+           "86400000000 us"},
+      });
+}
+
+TEST(DecodeJobSpec, RefusesBadPrivacy) {
+  using J = v1::JobSpec;
+  const auto p = [](J& j) { return j.mutable_privacy(); };
+  ExpectRefusals<J>(
+      EncodeJobSpec(SmallJob()), DecodeJobSpec,
+      {
+          {[p](J& j) { p(j)->clear_kind(); }, "job.JobSpec.privacy.kind: is not set"},
+          {[p](J& j) { p(j)->set_noise_multiplier(0); },
+           "job.JobSpec.privacy.noise_multiplier: 0 is outside (0, 1e+06]"},
+          {[p](J& j) { p(j)->set_delta(1); }, "job.JobSpec.privacy.delta: 1 is outside (0, 1)"},
+          {[p](J& j) { p(j)->set_epsilon_budget(0); },
+           "job.JobSpec.privacy.epsilon_budget: 0 is outside (0, 1e+06]"},
+          {[p](J& j) { p(j)->set_clip_quantile(0); },
+           "job.JobSpec.privacy.clip_quantile: 0 is outside (0, 1)"},
+          {[p](J& j) { p(j)->set_clip_rate(11); },
+           "job.JobSpec.privacy.clip_rate: 11 is outside (0, 10]"},
+          {[p](J& j) { p(j)->set_clip_noise(-1); },
+           "job.JobSpec.privacy.clip_noise: -1 is outside [0, 1e+06]"},
+      });
+}
+
+TEST(DecodeJobSpec, AppliesTheRulesOfSecureAggregation) {
+  v1::JobSpec wire = EncodeJobSpec(SmallJob());
+  wire.mutable_round()->set_quorum(3);
+  EXPECT_THAT(std::string(DecodeJobSpec(wire).status().message()),
+              HasSubstr("job.JobSpec: round.quorum is 3; secure aggregation needs at least 4"));
+  wire.mutable_aggregation()->set_mode(v1::AGGREGATION_MODE_CLEAR);
+  EXPECT_TRUE(DecodeJobSpec(wire).ok()) << DecodeJobSpec(wire).status();
+  wire.mutable_privacy()->set_kind(v1::PRIVACY_KIND_CENTRAL);
+  EXPECT_THAT(std::string(DecodeJobSpec(wire).status().message()),
+              HasSubstr("needs secure aggregation"));
 }
 
 TEST(DecodeJobSpec, AppliesTheRulesAcrossFields) {

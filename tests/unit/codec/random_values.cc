@@ -1,5 +1,6 @@
 #include "tests/unit/codec/random_values.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -211,6 +212,30 @@ Manifest RandomValues::AnyManifest() {
   return manifest;
 }
 
+void RandomValues::AnyAggregation(JobSpec& spec) {
+  AggregationConfig& aggregation = spec.aggregation;
+  aggregation.mode = static_cast<AggregationMode>(Between(0, 2));
+  aggregation.drop = Real(0, 0.4);
+  aggregation.corrupt = Real(0, 0.4);
+  aggregation.clip = Real(0.01, limits::kMaxClip);
+  aggregation.ring_bits = 16u << Between(0, 2);
+  aggregation.phase_deadline = Duration(Between(1'000'000, 86'400'000'000));
+  spec.privacy.noise_multiplier = Real(0.01, 10);
+  spec.privacy.delta = Real(1e-12, 0.9);
+  spec.privacy.epsilon_budget = Real(0.1, 100);
+  spec.privacy.clip_quantile = Real(0.01, 0.99);
+  spec.privacy.clip_rate = Real(0.01, 1);
+  spec.privacy.clip_noise = Real(0, 10);
+  if (!aggregation.secure()) return;
+  spec.round.clients = std::max(spec.round.clients, limits::kMinSecureClients);
+  spec.round.quorum = std::max(spec.round.quorum, limits::kMinSecureClients);
+  spec.privacy.kind = static_cast<PrivacyKind>(Between(0, 2));
+  spec.privacy.adaptive_clip = spec.privacy.kind == PrivacyKind::kCentral && Coin();
+  if (spec.privacy.kind == PrivacyKind::kDistributed) {
+    aggregation.ring_bits = std::max(aggregation.ring_bits, 32u);
+  }
+}
+
 JobSpec RandomValues::AnyJobSpec() {
   JobSpec spec;
   spec.name = AnyId<ModelName>();
@@ -234,6 +259,7 @@ JobSpec RandomValues::AnyJobSpec() {
   spec.evaluation.evaluator = AnySelector();
   spec.evaluation.every = static_cast<uint32_t>(Between(1, 100));
   spec.evaluation.deadline = Duration(Between(1, 86'400'000'000));
+  AnyAggregation(spec);
   return spec;
 }
 
@@ -274,6 +300,7 @@ Invocation RandomValues::AnyInvocation() {
   if (Coin()) {
     invocation.traceparent = "00-" + random_.Hex(16) + "-" + random_.Hex(8) + "-" + random_.Hex(1);
   }
+  invocation.secure = invocation.function == FunctionKind::kTrain && Coin();
   return invocation;
 }
 

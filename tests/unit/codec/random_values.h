@@ -52,6 +52,7 @@ class RandomValues {
   EnrolmentGrant AnyEnrolmentGrant();
 
  private:
+  void AnyAggregation(JobSpec& spec);  // with its privacy, and a quorum that it allows
   template <typename Id>
   Id AnyId() {
     return Id::Trusted(IdText());

@@ -32,6 +32,7 @@ JobSpec GoodSpec() {
                                          {.name = "0.bias", .shape = {2}, .offset = 8}})
                     .value();
   spec.initial_weights = Sha256("weights");
+  spec.round.quorum = 8;
   return spec;
 }
 
@@ -41,7 +42,7 @@ struct Case {
   std::string message;
 };
 
-TEST(JobSpec, TheDefaultsAreValid) { EXPECT_TRUE(ValidateJobSpec(GoodSpec()).ok()); }
+TEST(JobSpec, TheDefaultsAreValidWithAQuorum) { EXPECT_TRUE(ValidateJobSpec(GoodSpec()).ok()); }
 
 TEST(JobSpec, TheLimitsThemselvesAreValid) {
   JobSpec spec = GoodSpec();
@@ -197,8 +198,142 @@ INSTANTIATE_TEST_SUITE_P(
              "server_optimizer.tau is 0"}),
     [](const auto& info) { return info.param.name; });
 
+JobSpec PrivateSpec(PrivacyKind kind) {
+  JobSpec spec = GoodSpec();
+  spec.privacy.kind = kind;
+  return spec;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    SecureAggregation, BrokenJobSpec,
+    testing::Values(
+        Case{"Drop", [](JobSpec& s) { s.aggregation.drop = 0.5; },
+             "privacy.secure_aggregation.drop is 0.5; it is a fraction of the clients"},
+        Case{"NanDrop", [](JobSpec& s) { s.aggregation.drop = kNan; }, "drop is nan"},
+        Case{"Corrupt", [](JobSpec& s) { s.aggregation.corrupt = -0.1; },
+             "privacy.secure_aggregation.corrupt is -0.1"},
+        Case{"Clip", [](JobSpec& s) { s.aggregation.clip = 0; },
+             "privacy.clip is 0; it must be above 0 and at most 1e+06"},
+        Case{"InfiniteClip", [](JobSpec& s) { s.aggregation.clip = kInf; }, "privacy.clip is inf"},
+        Case{"RingBits", [](JobSpec& s) { s.aggregation.ring_bits = 24; },
+             "privacy.secure_aggregation.ring_bits is 24; it must be 16, 32 or 64"},
+        Case{"ShortPhase", [](JobSpec& s) { s.aggregation.phase_deadline = 500ms; },
+             "privacy.secure_aggregation.phase_deadline is 0.5 s; it must be from 1 s to 24 h"},
+        Case{"LongPhase", [](JobSpec& s) { s.aggregation.phase_deadline = 25h; },
+             "phase_deadline is 90000 s"},
+        Case{"FewUpdates", [](JobSpec& s) { s.round.quorum = 3; },
+             "round.quorum is 3; secure aggregation needs at least 4 updates in a sum"}),
+    [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Privacy, BrokenJobSpec,
+    testing::Values(
+        Case{"InTheClear",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kCentral);
+               s.aggregation.mode = AggregationMode::kClear;
+             },
+             "privacy.differential_privacy.mode is central, which needs secure aggregation"},
+        Case{"NoNoise",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kCentral);
+               s.privacy.noise_multiplier = 0;
+             },
+             "privacy.differential_privacy.noise_multiplier is 0"},
+        Case{"Delta",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kDistributed);
+               s.privacy.delta = 1;
+             },
+             "privacy.differential_privacy.delta is 1; it must be above 0 and below 1"},
+        Case{"Budget",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kDistributed);
+               s.privacy.epsilon_budget = 0;
+             },
+             "privacy.differential_privacy.epsilon is 0"},
+        Case{"SmallRing",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kDistributed);
+               s.aggregation.ring_bits = 16;
+             },
+             "privacy.secure_aggregation.ring_bits is 16; distributed differential privacy needs"},
+        Case{"AdaptiveClipInDistributedMode",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kDistributed);
+               s.privacy.adaptive_clip = true;
+             },
+             "privacy.differential_privacy.adaptive_clip works in mode central only"},
+        Case{"Quantile",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kCentral);
+               s.privacy.adaptive_clip = true;
+               s.privacy.clip_quantile = 1;
+             },
+             "privacy.differential_privacy.adaptive_clip.quantile is 1"},
+        Case{"ClipRate",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kCentral);
+               s.privacy.adaptive_clip = true;
+               s.privacy.clip_rate = 0;
+             },
+             "privacy.differential_privacy.adaptive_clip.rate is 0"},
+        Case{"ClipNoise",
+             [](JobSpec& s) {
+               s = PrivateSpec(PrivacyKind::kCentral);
+               s.privacy.adaptive_clip = true;
+               s.privacy.clip_noise = kNan;
+             },
+             "privacy.differential_privacy.adaptive_clip.noise is nan"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(JobSpec, EveryWayToAggregateAndToAddNoiseHasAValidForm) {
+  for (PrivacyKind kind : {PrivacyKind::kNone, PrivacyKind::kCentral, PrivacyKind::kDistributed}) {
+    for (AggregationMode mode : {AggregationMode::kSemiHonest, AggregationMode::kMalicious}) {
+      JobSpec spec = PrivateSpec(kind);
+      spec.aggregation.mode = mode;
+      spec.privacy.adaptive_clip = kind == PrivacyKind::kCentral;
+      spec.round.quorum = limits::kMinSecureClients;
+      EXPECT_TRUE(ValidateJobSpec(spec).ok()) << ValidateJobSpec(spec);
+    }
+  }
+  JobSpec clear = GoodSpec();
+  clear.aggregation.mode = AggregationMode::kClear;
+  clear.round.clients = clear.round.quorum = 1;
+  EXPECT_TRUE(ValidateJobSpec(clear).ok()) << ValidateJobSpec(clear);
+}
+
+TEST(JobSpec, SaysWhatTheCoordinatorSees) {
+  JobSpec spec = GoodSpec();
+  EXPECT_EQ(DescribeAggregation(spec),
+            "secure (semi-honest): the coordinator sees the sum of at least 8 updates, never one "
+            "update, as long as it keeps to the protocol and no more than 10 % of the clients "
+            "collude with it");
+  spec.aggregation.mode = AggregationMode::kMalicious;
+  spec.privacy.kind = PrivacyKind::kDistributed;
+  spec.aggregation.corrupt = 0.333;
+  EXPECT_EQ(DescribeAggregation(spec),
+            "secure (malicious): designed so that even a coordinator that deviates from the "
+            "protocol sees the noisy sum of at least 8 updates, never one update, as long as no "
+            "more than 33.3 % of the clients collude with it");
+  spec.aggregation.mode = AggregationMode::kClear;
+  EXPECT_EQ(DescribeAggregation(spec), "off: the coordinator sees every update");
+}
+
+TEST(JobSpec, ModesHaveTheNamesOfTheJobFile) {
+  EXPECT_EQ(AggregationModeName(AggregationMode::kClear), "off");
+  EXPECT_EQ(AggregationModeName(AggregationMode::kSemiHonest), "semi-honest");
+  EXPECT_EQ(AggregationModeName(AggregationMode::kMalicious), "malicious");
+  EXPECT_EQ(PrivacyKindName(PrivacyKind::kNone), "none");
+  EXPECT_EQ(PrivacyKindName(PrivacyKind::kCentral), "central");
+  EXPECT_EQ(PrivacyKindName(PrivacyKind::kDistributed), "distributed");
+}
+
 TEST(JobSpec, WhatIsSwitchedOffIsNotJudged) {
   JobSpec spec = GoodSpec();
+  spec.aggregation.mode = AggregationMode::kClear;
+  spec.aggregation.clip = 0;
+  spec.privacy.delta = 7;
   spec.personalize.enabled = false;
   spec.personalize.train.learning_rate = -1;
   spec.evaluation.enabled = false;
