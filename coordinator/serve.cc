@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "coordinator/blobs/directory/directory_blobs.h"
+#include "coordinator/drive/device_notary.h"
 #include "coordinator/drive/dispatch.h"
-#include "coordinator/drive/offers.h"
+#include "coordinator/drive/intake.h"
+#include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/tasks.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/http/probes.h"
@@ -73,7 +75,20 @@ absl::Status Serve(const ServeOptions& options) {
       authority.IssueServer(options.hosts, kServerCertificateLifetime, clock.Now()));
 
   WakeUps wakeups;
-  DriveContext drive{*store, *blobs, *staging, clock, random, signer, wakeups, options.drive};
+  MUSTER_ASSIGN_OR_RETURN(
+      const DeviceNotary notary,
+      DeviceNotary::Create(authority.ca_pem(), authority.trust_domain(), clock));
+  SecAggRosters rosters;
+  DriveContext drive{.store = *store,
+                     .blobs = *blobs,
+                     .staging = *staging,
+                     .clock = clock,
+                     .random = random,
+                     .signer = signer,
+                     .notary = notary,
+                     .rosters = rosters,
+                     .wakeups = wakeups,
+                     .options = options.drive};
   Dispatcher dispatcher(drive);
   UpdateIntake intake(drive);
   TaskRunner tasks(drive, dispatcher);
@@ -97,10 +112,8 @@ absl::Status Serve(const ServeOptions& options) {
   tasks.Start();
   const int http_port = http != nullptr ? http->port() : 0;
   MUSTER_RETURN_IF_ERROR(WriteRunFile(options, server->port(), http_port));
-  LogInfo("serving", {{"port", server->port()},
-                      {"http_port", http_port},
-                      {"ca_pin", authority.ca_pin()},
-                      {"aggregation", "clear"}});
+  LogInfo("serving",
+          {{"port", server->port()}, {"http_port", http_port}, {"ca_pin", authority.ca_pin()}});
 
   int signal_number = 0;
   sigwait(&stop_signals, &signal_number);

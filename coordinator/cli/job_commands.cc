@@ -91,8 +91,11 @@ absl::StatusOr<ExitCode> Show(Context& context) {
               << "model        " << ModelOf(job) << "\n"
               << "cohort       "
               << (shown.spec().cohort().empty() ? "every device" : shown.spec().cohort()) << "\n"
-              << "aggregation  " << job.aggregation() << "\n"
-              << "submitted    " << FormatTime(job.submitted_unix_us()) << " by "
+              << "aggregation  " << Printable(job.aggregation()) << "\n";
+  if (job.has_privacy()) {
+    context.out << "privacy      " << PrivacyLine(job.privacy()) << "\n";
+  }
+  context.out << "submitted    " << FormatTime(job.submitted_unix_us()) << " by "
               << Printable(job.submitted_by()) << "\n"
               << "finished     " << FormatTime(job.finished_unix_us()) << "\n";
   if (!shown.rounds().empty()) context.out << "\n";
@@ -133,8 +136,10 @@ std::vector<Command> JobCommands() {
        .operands_min = 1,
        .operands_max = 1,
        .summary = "show a job and its rounds",
-       .description = "Shows a job, and each of its rounds with clients, examples, metrics, bytes "
-                      "and time. With --json: {\"job\", \"spec\", \"rounds\"}.",
+       .description =
+           "Shows a job, what the coordinator sees of its updates, what its differential "
+           "privacy has spent, and each of its rounds with clients, examples, metrics, "
+           "bytes and time. With --json: {\"job\", \"spec\", \"rounds\"}.",
        .options = {},
        .examples = "muster jobs show j-4f2a\nmuster jobs show j-4f2a --json | jq "
                    "'.rounds[].evaluation.accuracy'",

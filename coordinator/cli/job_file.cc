@@ -37,7 +37,14 @@ constexpr Choices<PersonalizeScope, 2> kScopes = {
     {{"all", PersonalizeScope::kAll}, {"head", PersonalizeScope::kHead}}};
 constexpr Choices<CalibrationMethod, 2> kCalibrations = {
     {{"min_max", CalibrationMethod::kMinMax}, {"percentile", CalibrationMethod::kPercentile}}};
-constexpr Choices<AggregationMode, 1> kAggregationModes = {{{"off", AggregationMode::kClear}}};
+constexpr Choices<AggregationMode, 3> kAggregationModes = {
+    {{"semi-honest", AggregationMode::kSemiHonest},
+     {"malicious", AggregationMode::kMalicious},
+     {"off", AggregationMode::kClear}}};
+constexpr Choices<uint32_t, 3> kRingBits = {{{"16", 16}, {"32", 32}, {"64", 64}}};
+constexpr Choices<PrivacyKind, 3> kPrivacyKinds = {{{"central", PrivacyKind::kCentral},
+                                                    {"distributed", PrivacyKind::kDistributed},
+                                                    {"off", PrivacyKind::kNone}}};
 
 constexpr RealRange kRate = {.low = 0, .high = limits::kMaxLearningRate, .low_open = true};
 constexpr RealRange kDecay = {.low = 0, .high = 1, .high_open = true};  // a share of the past
@@ -45,6 +52,8 @@ constexpr RealRange kPenalty = {.low = 0, .high = limits::kMaxPenalty};
 constexpr RealRange kPositiveShare = {.low = 0, .high = 1, .low_open = true};
 constexpr RealRange kShare = {.low = 0, .high = 1};
 constexpr RealRange kPercentile = {.low = 50, .high = 100, .low_open = true};
+constexpr RealRange kBetweenZeroAndOne = {.low = 0, .high = 1, .low_open = true, .high_open = true};
+constexpr RealRange kClients = {.low = 0, .high = limits::kMaxClientFraction, .high_open = true};
 constexpr Duration kMinDeadline = std::chrono::milliseconds(1);
 
 void ReadSchedule(Section section, LearningRateSchedule& schedule) {
@@ -105,15 +114,30 @@ void ReadModel(Section section, const std::filesystem::path& folder, Section& ro
   }
 }
 
-void ReadRound(Section section, RoundConfig& round) {
+// What secure aggregation asks of a round's numbers; a sum of few updates hides none.
+void CheckSecureRound(Section& section, const RoundConfig& round, bool quorum_given) {
+  const bool few_clients = round.clients < limits::kMinSecureClients;
+  if (!few_clients && round.quorum >= limits::kMinSecureClients) return;
+  if (!few_clients && !quorum_given) return;
+  section.Refuse(few_clients ? "clients" : "quorum",
+                 StrCat("is ", few_clients ? round.clients : round.quorum,
+                        "; secure aggregation needs at least ", limits::kMinSecureClients,
+                        " updates in a sum, so that it hides each one (or set "
+                        "privacy.secure_aggregation.mode to off, and the coordinator sees every "
+                        "update)"));
+}
+
+void ReadRound(Section section, const AggregationConfig& aggregation, RoundConfig& round) {
   section.Count("clients", 1, limits::kMaxCohort, round.clients);
   section.Real("over_selection", {.low = 1, .high = limits::kMaxOverSelection},
                round.over_selection);
-  round.quorum = static_cast<uint32_t>(std::ceil(round.clients * kDefaultQuorumShare));
-  if (section.Count("quorum", 1, limits::kMaxCohort, round.quorum) &&
-      round.quorum > round.clients) {
+  round.quorum = DefaultQuorum(round.clients, aggregation);
+  const bool quorum_given = section.Count("quorum", 1, limits::kMaxCohort, round.quorum);
+  if (quorum_given && round.quorum > round.clients) {
     section.Refuse("quorum", StrCat("is ", round.quorum, ", more than round.clients, ",
                                     round.clients, ": no round could close"));
+  } else if (aggregation.secure()) {
+    CheckSecureRound(section, round, quorum_given);
   }
   section.Time("deadline", kMinDeadline, limits::kMaxRoundDeadline, round.deadline);
   section.Count("max_attempts", 1, limits::kMaxRoundAttempts, round.max_attempts);
@@ -159,10 +183,43 @@ void ReadEvaluation(Section section, EvaluationConfig& evaluation) {
   section.Finish();
 }
 
-void ReadPrivacy(Section section, AggregationMode& mode) {
-  Section secure = section.Child("secure_aggregation");
-  secure.Choice("mode", kAggregationModes, mode);
-  secure.Finish();
+void ReadSecureAggregation(Section section, AggregationConfig& config) {
+  section.Choice("mode", kAggregationModes, config.mode);
+  section.Real("drop", kClients, config.drop);
+  section.Real("corrupt", kClients, config.corrupt);
+  section.Choice("ring_bits", kRingBits, config.ring_bits);
+  section.Time("phase_deadline", limits::kMinPhaseDeadline, limits::kMaxPhaseDeadline,
+               config.phase_deadline);
+  section.Finish();
+}
+
+void ReadDifferentialPrivacy(Section section, PrivacyConfig& config) {
+  const bool chosen = section.Choice("mode", kPrivacyKinds, config.kind);
+  section.Real("noise_multiplier",
+               {.low = 0, .high = limits::kMaxNoiseMultiplier, .low_open = true},
+               config.noise_multiplier);
+  section.Real("delta", kBetweenZeroAndOne, config.delta);
+  section.Real("epsilon", {.low = 0, .high = limits::kMaxEpsilonBudget, .low_open = true},
+               config.epsilon_budget);
+  Section adaptive = section.Child("adaptive_clip");
+  config.adaptive_clip = adaptive.present();
+  adaptive.Real("quantile", kBetweenZeroAndOne, config.clip_quantile);
+  adaptive.Real("rate", {.low = 0, .high = limits::kMaxClipRate, .low_open = true},
+                config.clip_rate);
+  adaptive.Real("noise", {.low = 0, .high = limits::kMaxClipNoise}, config.clip_noise);
+  adaptive.Finish();
+  section.Finish();
+  if (section.present() && !chosen && section.Take("mode") == nullptr) {
+    section.Refuse("mode",
+                   "say who adds the noise: central (the coordinator, to the sum), distributed "
+                   "(every device, before it is masked) or off");
+  }
+}
+
+void ReadPrivacy(Section section, AggregationConfig& aggregation, PrivacyConfig& privacy) {
+  section.Real("clip", {.low = 0, .high = limits::kMaxClip, .low_open = true}, aggregation.clip);
+  ReadSecureAggregation(section.Child("secure_aggregation"), aggregation);
+  ReadDifferentialPrivacy(section.Child("differential_privacy"), privacy);
   section.Finish();
 }
 
@@ -177,6 +234,13 @@ void ReadName(Section& root, ModelName& name) {
 }
 
 }  // namespace
+
+uint32_t DefaultQuorum(uint32_t clients, const AggregationConfig& aggregation) {
+  constexpr double kRounding = 1e-9;  // 0.9 of 10 is 9, whatever its binary form says
+  const double share = aggregation.secure() ? 1 - aggregation.drop : kDefaultQuorumShare;
+  const auto quorum = static_cast<uint32_t>(std::ceil(clients * share - kRounding));
+  return aggregation.secure() ? std::max(quorum, limits::kMinSecureClients) : quorum;
+}
 
 std::string JobFile::Locate(std::string_view path) const {
   const auto found = places.find(std::string(path));
@@ -204,7 +268,8 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
   root.Count("rounds", 1, limits::kMaxRounds, job.spec.rounds);
   root.Count("seed", 0, std::numeric_limits<uint64_t>::max(), job.spec.seed);
   root.Match("cohort", job.spec.cohort);
-  ReadRound(root.Child("round"), job.spec.round);
+  ReadPrivacy(root.Child("privacy"), job.spec.aggregation, job.spec.privacy);
+  ReadRound(root.Child("round"), job.spec.aggregation, job.spec.round);
   ReadTrain(root.Child("train"), job.spec.train);
   Section evaluate = root.Child("evaluate");
   job.spec.evaluate.loss = job.spec.train.loss;
@@ -218,7 +283,6 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
   parameters.Finish();
   ReadPersonalize(root.Child("personalize"), job.spec.train.loss, job.spec.personalize);
   ReadEvaluation(root.Child("evaluation"), job.spec.evaluation);
-  ReadPrivacy(root.Child("privacy"), job.spec.aggregation);
   root.Finish();
   MUSTER_RETURN_IF_ERROR(problems.ToStatus());
   return job;

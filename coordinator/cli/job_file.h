@@ -18,8 +18,10 @@
 namespace muster::cli {
 
 // Updates that must come in for a round to count, where the file does not say: this share of
-// round.clients, rounded up.
+// round.clients, rounded up; with secure aggregation all but those that may drop out, and at least
+// limits::kMinSecureClients.
 inline constexpr double kDefaultQuorumShare = 0.8;
+uint32_t DefaultQuorum(uint32_t clients, const AggregationConfig& aggregation);
 
 struct ModelChoice {
   std::string zoo;                    // a zoo model's name, or empty

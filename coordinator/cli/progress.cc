@@ -41,6 +41,28 @@ bool AwaitsEvaluation(const v1::GetJobResponse& view, const v1::RoundSummary& ro
   return due && round.evaluation().empty();
 }
 
+// What an exchange of secure aggregation is about; empty for other phases.
+std::string_view ExchangeOf(const v1::RoundSummary& round) {
+  switch (round.phase()) {
+    case v1::ROUND_PHASE_SHARING:
+      return "sharing keys";
+    case v1::ROUND_PHASE_MASKING:
+      return "sending masked updates";
+    case v1::ROUND_PHASE_AGREEING:
+      return "agreeing on the survivors";
+    case v1::ROUND_PHASE_UNMASKING:
+      return "unmasking";
+    default:
+      return "";
+  }
+}
+
+std::string Bar(uint32_t done, uint32_t goal) {
+  const uint32_t filled = static_cast<uint32_t>(
+      std::min<uint64_t>(kBarWidth, uint64_t{done} * kBarWidth / std::max(1u, goal)));
+  return StrCat("[", std::string(filled, '#'), std::string(kBarWidth - filled, '.'), "]");
+}
+
 }  // namespace
 
 bool HasEnded(const v1::Job& job) {
@@ -78,15 +100,16 @@ std::string OpenRoundLine(const v1::GetJobResponse& job, Timestamp now) {
   if (open == nullptr) {
     return job.job().phase() == v1::JOB_PHASE_FINISHING ? "the last evaluation is out" : "";
   }
-  const uint32_t goal = std::max(1u, job.spec().round().clients());
-  const uint32_t filled = static_cast<uint32_t>(
-      std::min<uint64_t>(kBarWidth, uint64_t{open->reported()} * kBarWidth / goal));
+  const std::string head = StrCat("round ", open->number(), "/", job.job().rounds_total(), " ");
+  const std::string age =
+      FormatDuration(Duration(std::max<int64_t>(0, now.unix_us - open->opened_unix_us())));
+  if (const std::string_view exchange = ExchangeOf(*open); !exchange.empty()) {
+    return StrCat(head, Bar(open->answered(), open->reported()), " ", open->answered(), " of ",
+                  open->reported(), " clients, ", exchange, "  ", age);
+  }
   const bool adding = open->phase() == v1::ROUND_PHASE_AGGREGATING;
-  return StrCat(
-      "round ", open->number(), "/", job.job().rounds_total(), " [", std::string(filled, '#'),
-      std::string(kBarWidth - filled, '.'), "] ", open->reported(), " of ", open->invited(),
-      " clients", adding ? ", aggregating" : "", "  ",
-      FormatDuration(Duration(std::max<int64_t>(0, now.unix_us - open->opened_unix_us()))));
+  return StrCat(head, Bar(open->reported(), job.spec().round().clients()), " ", open->reported(),
+                " of ", open->invited(), " clients", adding ? ", aggregating" : "", "  ", age);
 }
 
 std::string EndLine(const v1::Job& job) {
@@ -102,6 +125,13 @@ std::string EndLine(const v1::Job& job) {
     StrAppend(&line, "; the model is ", job.name(), "@", job.latest_version());
   }
   return line;
+}
+
+std::string PrivacyLine(const v1::JobPrivacy& privacy) {
+  return StrCat("differential privacy (", ShortName(*v1::PrivacyKind_descriptor(), privacy.kind()),
+                "): (epsilon ", FormatNumber(privacy.epsilon()), ", delta ",
+                FormatNumber(privacy.delta()), ") so far, budget ",
+                FormatNumber(privacy.epsilon_budget()));
 }
 
 std::vector<v1::RoundSummary> JobProgress::Update(const v1::GetJobResponse& view) {

@@ -16,10 +16,14 @@ namespace muster::cli {
 
 // "round 3/20  10 of 10 clients  20,000 examples  train loss 0.513, accuracy 81.2%  ..."
 std::string RoundLine(const v1::RoundSummary& round, uint32_t rounds_total);
-// The open round with a bar, for a terminal: "round 4/20 [######....] 6 of 10 clients  2.1 s".
+// The open round with a bar, for a terminal: "round 4/20 [######....] 6 of 10 clients  2.1 s". In
+// an exchange of secure aggregation: "round 4/20 [####......] 4 of 10 clients, unmasking  9.3 s".
 std::string OpenRoundLine(const v1::GetJobResponse& job, Timestamp now);
 // How the job ended: "j-... succeeded: 20 rounds in 1 min 5 s; the model is fashion@21".
 std::string EndLine(const v1::Job& job);
+
+// "differential privacy (central): (epsilon 3.21, delta 1e-05) so far, budget 8".
+std::string PrivacyLine(const v1::JobPrivacy& privacy);
 
 bool HasEnded(const v1::Job& job);
 

@@ -79,6 +79,7 @@ absl::StatusOr<ExitCode> Run(Context& context) {
     if (!detach) view = {{"event", "submitted"}, {"submitted", std::move(view)}};
     PrintJson(context, view);
   } else {
+    context.err << "aggregation: " << Printable(submitted.aggregation()) << std::endl;
     for (const std::string& notice : submitted.notices()) {
       context.err << "note: " << Printable(notice) << std::endl;
     }
@@ -102,9 +103,11 @@ constexpr char kRunDescription[] =
 
 A zoo model's first weights come from the job's seed. A TorchScript file is checked by muster-worker first: traced and frozen modules are refused with the reason.
 
+It says what the coordinator will see: with secure aggregation, which is on unless the file turns it off, nothing but the sum of a round's updates. `muster secagg plan` tells what that costs.
+
 A coordinator that goes away for less than five minutes does not end the progress, nor the job. Ctrl-C ends the progress only, and says how to go on watching and how to cancel.
 
-With --json: one line {"event": "submitted", "submitted": {"job", "notices"}}, one line {"event": "round", "round"} for each round, and {"event": "job", "job"} at the end. With --detach --json: {"job", "notices"}.)";
+With --json: one line {"event": "submitted", "submitted": {"job", "notices", "aggregation"}}, one line {"event": "round", "round"} for each round, and {"event": "job", "job"} at the end. With --detach --json: {"job", "notices", "aggregation"}.)";
 
 constexpr char kWatchDescription[] =
     R"(Shows the rounds of a job, those that are over first, until it ends. Ctrl-C ends the watching, not the job. Exits with 5 if the job failed or was cancelled.)";

@@ -30,6 +30,7 @@ absl::Status Transact(DriveContext& context,
 }
 
 std::string DeviceKey(const DeviceId& device) { return "device/" + device.value(); }
+std::string PhaseKey(const RoundId& round) { return "phase/" + round.ToString(); }
 std::string JobKey(const JobId& job) { return "job/" + job.value(); }
 
 }  // namespace muster

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "aggregation/secagg/notary.h"
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/staging.h"
 #include "coordinator/drive/wakeups.h"
@@ -16,6 +17,8 @@
 
 namespace muster {
 
+class SecAggRosters;
+
 struct DriveOptions {
   Duration pace_min = std::chrono::seconds(2);  // between check-ins of an idle device
   Duration pace_max = std::chrono::minutes(10);
@@ -23,6 +26,7 @@ struct DriveOptions {
   Duration presence = std::chrono::minutes(2);      // a device seen within this may be selected
   Duration touch_every = std::chrono::seconds(10);  // how often last_seen is written
   Duration task_lease = std::chrono::seconds(60);
+  double unmask_ahead = 0.25;    // share of the answers that unmasking may go without
   size_t max_staged_batch = 64;  // updates in one commit of a partial sum
 };
 
@@ -34,6 +38,8 @@ struct DriveContext {
   Clock& clock;
   RandomSource& random;
   const PackageSigner& signer;
+  const secagg::Notary& notary;  // checks what devices sign
+  SecAggRosters& rosters;
   WakeUps& wakeups;
   DriveOptions options;
 };
@@ -57,6 +63,7 @@ absl::Status Transact(DriveContext& context,
 // Wake-up keys.
 std::string DeviceKey(const DeviceId& device);
 std::string JobKey(const JobId& job);
+std::string PhaseKey(const RoundId& round);  // another phase began
 inline constexpr char kTasksKey[] = "tasks";
 
 }  // namespace muster

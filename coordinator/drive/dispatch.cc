@@ -29,13 +29,6 @@ absl::StatusOr<bool> CanJoin(const StoreReader& reader, const RoundRecord& round
   return existing.status();
 }
 
-bool IsOpenFor(const StoreReader& reader, const InvocationRecord& invocation, Timestamp now) {
-  if (now >= invocation.deadline) return false;
-  if (invocation.function != FunctionKind::kTrain) return true;
-  auto round = reader.FindRound(invocation.round);
-  return round.ok() && std::holds_alternative<Collecting>(round->state);
-}
-
 Invocation ToInvocation(const InvocationRecord& record) {
   return {.id = record.id,
           .function = record.function,
@@ -46,6 +39,19 @@ Invocation ToInvocation(const InvocationRecord& record) {
           .seed = record.seed,
           .deadline = record.deadline,
           .traceparent = record.traceparent};
+}
+
+// What to hand out of an open invocation; nothing if it is too late. Once the roster of a secure
+// round is frozen its members go on by themselves, with what they stored.
+std::optional<Invocation> HandOut(const StoreReader& reader, const InvocationRecord& record,
+                                  Timestamp now) {
+  if (now >= record.deadline) return std::nullopt;
+  Invocation invocation = ToInvocation(record);
+  if (record.function != FunctionKind::kTrain) return invocation;
+  const auto round = reader.FindRound(record.round);
+  if (!round.ok() || !std::holds_alternative<Collecting>(round->state)) return std::nullopt;
+  invocation.secure = round->policy.aggregation != AggregationMode::kClear;
+  return invocation;
 }
 
 }  // namespace
@@ -116,7 +122,8 @@ absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
   CheckInAnswer answer{.next_check_in = Pace()};
   MUSTER_ASSIGN_OR_RETURN(auto invocations, reader.ListOpenInvocations(device.id));
   for (const InvocationRecord& record : invocations) {
-    if (IsOpenFor(reader, record, now)) answer.invocations.push_back(ToInvocation(record));
+    auto invocation = HandOut(reader, record, now);
+    if (invocation) answer.invocations.push_back(*std::move(invocation));
   }
   // A device of an open round holds the line, so that the next phase or round finds it at once.
   MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListOpenRounds());

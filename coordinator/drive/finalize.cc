@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "aggregation/optimizer/server_optimizer.h"
-#include "aggregation/sum/weighted_sum.h"
 #include "coordinator/drive/jobs.h"
-#include "coordinator/drive/sum_blob.h"
+#include "coordinator/drive/open_sum.h"
 #include "coordinator/drive/transitions.h"
 #include "coordinator/drive/vector_blob.h"
 #include "proto/core/log.h"
@@ -22,27 +21,7 @@ struct Loaded {
   RoundRecord round;
   JobRecord job;
   uint32_t next_version = 1;
-  Metrics metrics;
 };
-
-// Example-weighted means of what the reporting clients measured, in the order of their ids.
-absl::StatusOr<Metrics> MeanMetrics(const StoreReader& reader, const RoundId& round) {
-  MUSTER_ASSIGN_OR_RETURN(auto invocations, reader.ListInvocations(round, FunctionKind::kTrain));
-  std::map<std::string, std::pair<double, double>> sums;  // name -> weighted sum, weight
-  for (const InvocationRecord& invocation : invocations) {
-    if (invocation.status != InvocationStatus::kReported) continue;
-    const auto weight = static_cast<double>(invocation.examples);
-    for (const auto& [name, value] : invocation.metrics) {
-      sums[name].first += value * weight;
-      sums[name].second += weight;
-    }
-  }
-  Metrics means;
-  for (const auto& [name, sum] : sums) {
-    if (sum.second > 0) means[name] = sum.first / sum.second;
-  }
-  return means;
-}
 
 absl::StatusOr<Loaded> Load(const DriveContext& context, const RoundId& id) {
   Loaded loaded;
@@ -55,7 +34,6 @@ absl::StatusOr<Loaded> Load(const DriveContext& context, const RoundId& id) {
     } else if (!absl::IsNotFound(latest.status())) {
       return latest.status();
     }
-    MUSTER_ASSIGN_OR_RETURN(loaded.metrics, MeanMetrics(reader, id));
     return absl::OkStatus();
   }));
   return loaded;
@@ -89,15 +67,10 @@ struct NewWeights {
   Digest optimizer_state;
 };
 
-absl::StatusOr<NewWeights> ApplySum(DriveContext& context, const Loaded& loaded) {
+// One step of the server optimizer along the mean update.
+absl::StatusOr<NewWeights> ApplyMean(DriveContext& context, const Loaded& loaded,
+                                     const std::vector<float>& mean) {
   const JobSpec& spec = loaded.job.spec;
-  std::vector<float> mean(spec.layout.shared_size());
-  {
-    MUSTER_ASSIGN_OR_RETURN(
-        std::unique_ptr<WeightedSum> sum,
-        ReadSum(context.blobs, loaded.round.partial_sum, spec.layout.shared_size()));
-    MUSTER_RETURN_IF_ERROR(sum->Mean(mean));
-  }
   MUSTER_ASSIGN_OR_RETURN(
       std::vector<float> flat,
       ReadVector(context.blobs, loaded.round.base_weights, spec.layout.total_size()));
@@ -122,19 +95,36 @@ absl::StatusOr<NewWeights> ApplySum(DriveContext& context, const Loaded& loaded)
 }
 
 absl::Status CommitVersion(DriveContext& context, const TaskRecord& task, const ModelRecord& model,
-                           const Metrics& metrics) {
+                           double next_clip) {
   return Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
     MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(task.round));
     if (!std::holds_alternative<Aggregating>(round.state)) return absl::OkStatus();
     MUSTER_RETURN_IF_ERROR(tx.PutModel(model));
-    round.metrics = metrics;
+    round.metrics = model.lineage.metrics;
     round.model_version = model.id.version;
     round.partial_sum = {};
-    return ApplyToRound(tx, after, round, ModelStored{model.id.version}, context.clock.Now(),
-                        context.options)
+    // The shares have done their work, and nobody needs them again.
+    MUSTER_RETURN_IF_ERROR(tx.DeleteSecAggMessages(round.id));
+    if (next_clip > 0) {
+      MUSTER_ASSIGN_OR_RETURN(JobRecord job, tx.FindJob(round.id.job));
+      job.clip = next_clip;
+      MUSTER_RETURN_IF_ERROR(tx.PutJob(job));
+    }
+    return ApplyToRound(tx, after, round, ModelStored{model.id.version, model.lineage.examples},
+                        context.clock.Now(), context.options)
         .status();
   });
+}
+
+bool IsHopeless(const absl::Status& status) {
+  return absl::IsOutOfRange(status) || absl::IsDataLoss(status) ||
+         absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status);
+}
+
+std::string LineageName(AggregationMode mode) {
+  if (mode == AggregationMode::kClear) return "clear";
+  return StrCat("secagg-", AggregationModeName(mode));
 }
 
 // The round cannot be finished, and trying again would not help.
@@ -159,10 +149,11 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
     return Transact(
         context, [&](StoreTx& tx, AfterCommit&) { return tx.CompleteTask(task.key, task.fence); });
   }
-  auto applied = ApplySum(context, loaded);
-  if (absl::IsOutOfRange(applied.status()) || absl::IsDataLoss(applied.status())) {
-    return GiveUp(context, task, applied.status());
-  }
+  auto opened = OpenSum(context, loaded.round, loaded.job);
+  if (IsHopeless(opened.status())) return GiveUp(context, task, opened.status());
+  MUSTER_RETURN_IF_ERROR(opened.status());
+  auto applied = ApplyMean(context, loaded, opened->mean);
+  if (IsHopeless(applied.status())) return GiveUp(context, task, applied.status());
   MUSTER_RETURN_IF_ERROR(applied.status());
 
   const JobSpec& spec = loaded.job.spec;
@@ -171,10 +162,10 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
                         .round = loaded.round.id.number,
                         .parent_weights = loaded.round.base_weights,
                         .clients = aggregating->reported,
-                        .examples = aggregating->examples,
-                        .aggregation = "clear",
+                        .examples = opened->examples,
+                        .aggregation = LineageName(loaded.round.policy.aggregation),
                         .created = aggregating->closed,
-                        .metrics = loaded.metrics};
+                        .metrics = opened->metrics};
   MUSTER_ASSIGN_OR_RETURN(const StoredPackage package,
                           StorePackage(context, ManifestFor(spec, loaded.next_version, lineage),
                                        applied->weights, bytes, spec.module));
@@ -186,7 +177,7 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
                           .optimizer_state = applied->optimizer_state,
                           .weights_bytes = bytes,
                           .lineage = lineage};
-  absl::Status committed = CommitVersion(context, task, model, loaded.metrics);
+  absl::Status committed = CommitVersion(context, task, model, opened->next_clip);
   // Another job made that version of the same name meanwhile: the next number will do.
   if (absl::IsAlreadyExists(committed)) return CloseRound(context, task);
   MUSTER_RETURN_IF_ERROR(committed);

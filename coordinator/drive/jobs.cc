@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "coordinator/drive/budget.h"
+#include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/transitions.h"
 #include "models/package/manifest.h"
 #include "proto/core/limits.h"
@@ -72,8 +74,10 @@ absl::StatusOr<std::vector<std::string>> NoticesFor(const StoreReader& reader, c
     }
     if (devices.size() < page.limit) break;
   }
-  std::vector<std::string> notices = {
-      "aggregation is in the clear: the coordinator sees every device's update"};
+  std::vector<std::string> notices;
+  if (!spec.aggregation.secure()) {
+    notices.push_back("aggregation is in the clear: the coordinator sees every device's update");
+  }
   if (present < spec.round.clients) {
     notices.push_back(StrCat("a round closes with ", spec.round.clients, " updates, but ", present,
                              " of ", matching, " matching devices are here now"));
@@ -121,6 +125,8 @@ absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spe
                                        const std::string& submitted_by, const std::string& owner,
                                        const std::string& idempotency_key) {
   MUSTER_RETURN_IF_ERROR(ValidateJobSpec(spec));
+  MUSTER_RETURN_IF_ERROR(CheckSecureJob(spec));
+  MUSTER_RETURN_IF_ERROR(CheckBudget(spec));
   SubmittedJob submitted;
   if (!idempotency_key.empty()) {
     absl::Status known = context.store.Read([&](const StoreReader& reader) -> absl::Status {

@@ -1,69 +1,33 @@
-// What devices hand in: updates and results. An update is answered ACCEPTED only after the partial
-// sum that contains it is durable, together with the row that says so; many updates share one
-// commit.
-//
-// Each update is read twice from its staged file, in chunks: once to check it, once to add it. So a
-// bad one never touches the sum, and memory is one accumulator for each open round, however many
-// devices report at once.
+// What an offer of a device means: whose it is, whether it was decided before, what it costs, and
+// the results that come without an update.
 #pragma once
 
-#include <condition_variable>
-#include <functional>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <optional>
+#include <string>
 
-#include "aggregation/sum/weighted_sum.h"
 #include "coordinator/drive/context.h"
 
 namespace muster {
 
-class UpdateIntake {
- public:
-  using Answer = std::function<void(absl::StatusOr<OfferAnswer>)>;
+// The device's own invocation. NotFound for another device's too: it looks like none at all.
+absl::StatusOr<InvocationRecord> FindOwn(const StoreReader& reader, const DeviceId& device,
+                                         const InvocationId& id);
 
-  explicit UpdateIntake(DriveContext& context);
-  ~UpdateIntake();  // answers Unavailable to whoever still waits; they offer again
-  UpdateIntake(const UpdateIntake&) = delete;
-  UpdateIntake& operator=(const UpdateIntake&) = delete;
+// What an invocation that is not open any more answers to a repeated offer; nothing if it is open.
+std::optional<OfferAnswer> AnswerIfDecided(const InvocationRecord& invocation,
+                                           const Digest& update);
+OfferAnswer RefusedAnswer(std::string reason);
 
-  // Checks the offer and its staged file on the caller's thread and answers refusals at once; a
-  // good update waits for the next commit and is answered from the intake's thread.
-  void Offer(const DeviceId& device, const UpdateOffer& offer, Answer answer);
+// Refuses the device's part in a training round for good: it will not send it again, and the round
+// does not wait for it. The answer tells, or what was decided meanwhile.
+absl::StatusOr<OfferAnswer> RefuseForGood(DriveContext& context, const DeviceId& device,
+                                          const InvocationId& id, const Digest& update,
+                                          const Metering& metering, const std::string& reason);
 
- private:
-  struct Pending {
-    DeviceId device;
-    UpdateOffer offer;
-    InvocationRecord invocation;
-    Answer answer;
-  };
-  // The sum so far of one round, and the blob that it was last written to or read from.
-  struct Accumulator {
-    std::unique_ptr<WeightedSum> sum;
-    Digest durable;
-  };
-
-  absl::StatusOr<std::optional<OfferAnswer>> Check(const DeviceId& device, const UpdateOffer& offer,
-                                                   InvocationRecord& invocation);
-  absl::StatusOr<OfferAnswer> Refuse(const DeviceId& device, const UpdateOffer& offer,
-                                     const std::string& reason);
-  void Run();
-  void CommitBatch(const RoundId& round, std::vector<Pending> batch);
-  absl::Status AddAll(std::vector<Pending*>& members, Accumulator& accumulator);
-  absl::Status Load(const RoundRecord& round, uint64_t size, Accumulator& accumulator);
-  void DropClosedRounds();
-
-  DriveContext& context_;
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  bool stopping_ = false;
-  std::map<RoundId, std::vector<Pending>> queue_;
-  std::map<RoundId, Accumulator> accumulators_;  // only the intake's thread touches them
-  std::thread thread_;
-};
+// In the step's transaction: tells the round that it need not wait for `device` any more.
+absl::Status TellDeviceFailed(StoreTx& tx, AfterCommit& after, RoundRecord& round,
+                              const DeviceId& device, const std::string& reason, Timestamp now,
+                              const DriveOptions& options);
 
 // Evaluations, and failures of any function.
 absl::StatusOr<OfferAnswer> AcceptResult(DriveContext& context, const DeviceId& device,

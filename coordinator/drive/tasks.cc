@@ -6,6 +6,7 @@
 
 #include "coordinator/drive/evaluation.h"
 #include "coordinator/drive/finalize.h"
+#include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/limits.h"
 #include "proto/core/log.h"
@@ -107,7 +108,7 @@ absl::Status TaskRunner::RunOne(const TaskRecord& task) {
         const Timestamp now = context_.clock.Now();
         MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
         MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(task.round));
-        return ApplyToRound(tx, after, round, RoundDeadline{}, now, options).status();
+        return EndPhase(tx, after, round, now);
       });
     case TaskKind::kRequestEvaluation:
       return Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
@@ -132,6 +133,18 @@ absl::Status TaskRunner::RunOne(const TaskRecord& task) {
       });
   }
   return absl::InternalError("a task of unknown kind");
+}
+
+// The deadline of a phase. Unmasking asks first whether the shares that came are enough.
+absl::Status TaskRunner::EndPhase(StoreTx& tx, AfterCommit& after, RoundRecord& round,
+                                  Timestamp now) {
+  RoundEvent event = RoundDeadline{};
+  if (std::holds_alternative<Unmasking>(round.state)) {
+    MUSTER_ASSIGN_OR_RETURN(const auto roster, context_.rosters.Get(tx, round.id));
+    MUSTER_ASSIGN_OR_RETURN(const bool enough, CanOpen(tx, *roster, round.id));
+    if (enough) event = DevicesAnswered{.count = 0, .enough = true};
+  }
+  return ApplyToRound(tx, after, round, event, now, context_.options).status();
 }
 
 void TaskRunner::Retry(const TaskRecord& task, const absl::Status& why) {

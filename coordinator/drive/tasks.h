@@ -26,6 +26,7 @@ class TaskRunner {
  private:
   void Run();
   absl::Status RunOne(const TaskRecord& task);
+  absl::Status EndPhase(StoreTx& tx, AfterCommit& after, RoundRecord& round, Timestamp now);
   void Retry(const TaskRecord& task, const absl::Status& why);
   void RefreshFleetSize();
 

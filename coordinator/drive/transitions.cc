@@ -1,9 +1,12 @@
 #include "coordinator/drive/transitions.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include "coordinator/drive/budget.h"
+#include "coordinator/drive/secagg_session.h"
 #include "coordinator/round/selection.h"
 #include "proto/core/digest.h"
 #include "proto/core/limits.h"
@@ -29,11 +32,58 @@ absl::Status ExpireOpenInvocations(StoreTx& tx, const RoundId& round, Timestamp 
   return absl::OkStatus();
 }
 
-absl::Status CarryOut(StoreTx& tx, AfterCommit& after, const RoundRecord& round,
+// Whoever has not advertised when the roster freezes is too late.
+absl::Status ExpireUnadvertised(StoreTx& tx, const RoundId& round, Timestamp now) {
+  MUSTER_ASSIGN_OR_RETURN(const auto senders, tx.ListSecAggSenders(round, SecAggStep::kAdvert));
+  const std::set<DeviceId> members(senders.begin(), senders.end());
+  MUSTER_ASSIGN_OR_RETURN(auto invocations, tx.ListInvocations(round, FunctionKind::kTrain));
+  for (InvocationRecord& invocation : invocations) {
+    if (invocation.status != InvocationStatus::kOpen) continue;
+    if (members.contains(invocation.device)) continue;
+    invocation.status = InvocationStatus::kExpired;
+    invocation.reason = "late: the roster is closed";
+    invocation.finished = now;
+    MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
+  }
+  return absl::OkStatus();
+}
+
+// A set that cannot be frozen safely ends the round, in the same transaction.
+absl::Status Freeze(StoreTx& tx, AfterCommit& after, RoundRecord& round,
+                    absl::Status (*freeze)(StoreTx&, const RoundId&), Timestamp now,
+                    const DriveOptions& options) {
+  const absl::Status frozen = freeze(tx, round.id);
+  if (!absl::IsFailedPrecondition(frozen) && !absl::IsInvalidArgument(frozen)) return frozen;
+  return ApplyToRound(tx, after, round, RoundCancelled{std::string(frozen.message())}, now, options)
+      .status();
+}
+
+// The sum can be opened from now on: the privacy budget counts it, whatever becomes of the round.
+absl::Status CountRelease(StoreTx& tx, const JobId& id) {
+  MUSTER_ASSIGN_OR_RETURN(JobRecord job, tx.FindJob(id));
+  ++job.releases;
+  return tx.PutJob(job);
+}
+
+absl::Status CarryOut(StoreTx& tx, AfterCommit& after, RoundRecord& round,
                       const RoundEffect& effect, Timestamp now, const DriveOptions& options) {
-  MUSTER_RETURN_IF_ERROR(tx.DeleteTask(RoundTaskKey(kRoundDeadlineTask, round.id)));
+  if (std::holds_alternative<FreezeRoster>(effect)) {
+    MUSTER_RETURN_IF_ERROR(ExpireUnadvertised(tx, round.id, now));
+    return Freeze(tx, after, round, FreezeRosterInStore, now, options);
+  }
+  if (std::holds_alternative<FreezeSharers>(effect)) {
+    return Freeze(tx, after, round, FreezeSharersInStore, now, options);
+  }
+  if (std::holds_alternative<FreezeSurvivors>(effect)) {
+    return Freeze(tx, after, round, FreezeSurvivorsInStore, now, options);
+  }
   if (std::holds_alternative<CloseSum>(effect)) {
-    MUSTER_RETURN_IF_ERROR(ExpireOpenInvocations(tx, round.id, now, "late: the round closed"));
+    const bool secure = round.policy.aggregation != AggregationMode::kClear;
+    if (secure) MUSTER_RETURN_IF_ERROR(CountRelease(tx, round.id.job));
+    MUSTER_RETURN_IF_ERROR(
+        ExpireOpenInvocations(tx, round.id, now,
+                              secure ? "the device dropped out before its vector was in the sum"
+                                     : "late: the round closed"));
     after.Wake(kTasksKey);
     return tx.AddTask({.key = RoundTaskKey(kCloseSumTask, round.id),
                        .kind = TaskKind::kCloseSum,
@@ -41,19 +91,37 @@ absl::Status CarryOut(StoreTx& tx, AfterCommit& after, const RoundRecord& round,
                        .due = now});
   }
   if (const auto* committed = std::get_if<TellRoundCommitted>(&effect)) {
+    MUSTER_ASSIGN_OR_RETURN(JobRecord job, tx.FindJob(round.id.job));
+    ++job.rounds_committed;
+    MUSTER_RETURN_IF_ERROR(tx.PutJob(job));
     return ApplyToJob(tx, after, round.id.job,
-                      RoundWasCommitted{round.id.number, round.id.attempt, committed->version}, now,
-                      options)
+                      RoundWasCommitted{round.id.number, round.id.attempt, committed->version,
+                                        IsBudgetSpent(job)},
+                      now, options)
         .status();
   }
   const auto& abandoned = std::get<TellRoundAbandoned>(effect);
   MUSTER_RETURN_IF_ERROR(tx.DeleteTask(RoundTaskKey(kCloseSumTask, round.id)));
   MUSTER_RETURN_IF_ERROR(ExpireOpenInvocations(
       tx, round.id, now, StrCat("the round was abandoned: ", abandoned.reason)));
+  MUSTER_RETURN_IF_ERROR(tx.DeleteSecAggMessages(round.id));
+  MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(round.id.job));
   return ApplyToJob(tx, after, round.id.job,
-                    RoundWasAbandoned{round.id.number, round.id.attempt, abandoned.reason}, now,
-                    options)
+                    RoundWasAbandoned{round.id.number, round.id.attempt, abandoned.reason,
+                                      IsBudgetSpent(job)},
+                    now, options)
       .status();
+}
+
+// The timer of the phase that is open, in place of the one before.
+absl::Status SetDeadline(StoreTx& tx, AfterCommit& after, const RoundRecord& round) {
+  const std::string key = RoundTaskKey(kRoundDeadlineTask, round.id);
+  MUSTER_RETURN_IF_ERROR(tx.DeleteTask(key));
+  const std::optional<Timestamp> closes = ClosesAt(round.state);
+  if (!closes) return absl::OkStatus();
+  after.Wake(kTasksKey);
+  return tx.AddTask(
+      {.key = key, .kind = TaskKind::kRoundDeadline, .round = round.id, .due = *closes});
 }
 
 absl::Status CarryOut(StoreTx& tx, AfterCommit& after, const JobRecord& job,
@@ -108,9 +176,14 @@ absl::StatusOr<std::optional<Ignored>> ApplyToRound(StoreTx& tx, AfterCommit& af
   RoundOutcome outcome = Step(round.policy, round.state, event, now);
   if (auto* ignored = std::get_if<Ignored>(&outcome)) return std::optional(std::move(*ignored));
   auto& transition = std::get<RoundTransition>(outcome);
+  const std::optional<Timestamp> closed_before = ClosesAt(round.state);
+  if (transition.next.index() != round.state.index()) after.Wake(PhaseKey(round.id));
   round.state = std::move(transition.next);
   MUSTER_RETURN_IF_ERROR(tx.PutRound(round));
   ++round.row_version;
+  if (ClosesAt(round.state) != closed_before) {
+    MUSTER_RETURN_IF_ERROR(SetDeadline(tx, after, round));
+  }
   after.Wake(JobKey(round.id.job));
   for (const RoundEffect& effect : transition.effects) {
     MUSTER_RETURN_IF_ERROR(CarryOut(tx, after, round, effect, now, options));
@@ -139,7 +212,7 @@ absl::Status OpenRoundInStore(StoreTx& tx, AfterCommit& after, const JobRecord& 
                               const OpenNextRound& effect, Timestamp now,
                               const DriveOptions& options) {
   RoundRecord round{.id = {job.id, effect.round, effect.attempt},
-                    .policy = PolicyOf(job.spec.round),
+                    .policy = PolicyOf(job.spec.round, job.spec.aggregation),
                     .base_package = job.initial_package,
                     .base_weights = job.spec.initial_weights};
   if (effect.base_version > 0) {
@@ -152,11 +225,7 @@ absl::Status OpenRoundInStore(StoreTx& tx, AfterCommit& after, const JobRecord& 
   round.state = opened;
   MUSTER_RETURN_IF_ERROR(tx.PutRound(round));
   ++round.row_version;
-  MUSTER_RETURN_IF_ERROR(tx.AddTask({.key = RoundTaskKey(kRoundDeadlineTask, round.id),
-                                     .kind = TaskKind::kRoundDeadline,
-                                     .round = round.id,
-                                     .due = opened.closes}));
-  after.Wake(kTasksKey);
+  MUSTER_RETURN_IF_ERROR(SetDeadline(tx, after, round));
   after.Wake(JobKey(job.id));
 
   MUSTER_ASSIGN_OR_RETURN(auto present, PresentDevices(tx, job.spec, now, options));
@@ -186,7 +255,7 @@ absl::StatusOr<std::variant<InvocationRecord, Ignored>> Invite(
       .package = round.base_package,
       .seed = FunctionSeed(job.spec.seed, round.id.number, device.id),
       .created = now,
-      .deadline = collecting.closes,
+      .deadline = LastAnswerDue(round.policy, collecting),
   };
   invocation.traceparent = TraceparentFor(invocation.round.job, invocation.id);
   MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));

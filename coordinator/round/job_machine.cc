@@ -14,8 +14,11 @@ JobOutcome StepRunning(const JobSpec& spec, const JobRunning& state, const JobEv
       return Ignored{"another round is open"};
     }
     std::vector<JobEffect> effects;
-    if (EvaluatesRound(spec, e->round)) effects.push_back(RequestEvaluation{e->version, e->round});
-    if (state.round < spec.rounds) {
+    const bool last = state.round >= spec.rounds || e->budget_spent;
+    if (EvaluatesRound(spec, e->round) || (last && spec.evaluation.enabled)) {
+      effects.push_back(RequestEvaluation{e->version, e->round});
+    }
+    if (!last) {
       effects.push_back(OpenNextRound{state.round + 1, 1, e->version});
       return JobTransition{JobRunning{state.round + 1, 1, e->version}, std::move(effects)};
     }
@@ -25,6 +28,13 @@ JobOutcome StepRunning(const JobSpec& spec, const JobRunning& state, const JobEv
   if (const auto* e = std::get_if<RoundWasAbandoned>(&event)) {
     if (e->round != state.round || e->attempt != state.attempt) {
       return Ignored{"another round is open"};
+    }
+    if (e->budget_spent) {
+      return JobTransition{
+          JobFailed{state.version, now,
+                    StrCat("round ", e->round, " was abandoned because ", e->reason,
+                           ", and the privacy budget allows no further attempt")},
+          {}};
     }
     if (state.attempt >= spec.round.max_attempts) {
       return JobTransition{

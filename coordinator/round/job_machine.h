@@ -2,7 +2,7 @@
 //
 //   Running{round, attempt} --round committed--> Running{round + 1} ... --last--> Finishing (the
 //   last evaluation is out) --evaluated, or its deadline--> Succeeded.   Any of them --> Failed |
-//   Cancelled.
+//   Cancelled.   A round that leaves no privacy budget for another one is the last.
 #pragma once
 
 #include <cstdint>
@@ -51,10 +51,12 @@ using JobState = std::variant<JobRunning, JobFinishing, JobSucceeded, JobFailed,
 struct RoundWasCommitted {
   uint32_t round = 0, attempt = 0;
   uint32_t version = 0;
+  bool budget_spent = false;  // one more round would exceed the privacy budget
 };
 struct RoundWasAbandoned {
   uint32_t round = 0, attempt = 0;
   std::string reason;
+  bool budget_spent = false;
 };
 struct EvaluationEnded {
   uint32_t version = 0;

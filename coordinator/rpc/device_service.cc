@@ -1,12 +1,12 @@
 #include "coordinator/rpc/device_service.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "coordinator/drive/fleet.h"
+#include "coordinator/drive/offers.h"
+#include "coordinator/rpc/held_call.h"
 #include "proto/codec/device_codec.h"
-#include "proto/core/limits.h"
 #include "proto/core/status.h"
 
 namespace muster {
@@ -14,82 +14,34 @@ namespace {
 
 constexpr char kCheckIn[] = "muster.v1.DeviceService/CheckIn";
 constexpr char kSubmitUpdate[] = "muster.v1.DeviceService/SubmitUpdate";
-// A held call looks again after this long even if nobody wakes it: another replica may have work.
-constexpr Duration kLookAgain = std::chrono::seconds(1);
-
-// One check-in, held until there is work, the wait is over, the caller hangs up, or the server
-// stops.
-class HeldCheckIn : public grpc::ServerUnaryReactor,
-                    public std::enable_shared_from_this<HeldCheckIn> {
+// One check-in, held until there is work.
+class HeldCheckIn final : public HeldCall {
  public:
   HeldCheckIn(Edge& edge, Dispatcher& dispatcher, grpc::CallbackServerContext* context,
               const v1::CheckInRequest* request, v1::CheckInResponse* response)
-      : edge_(edge),
+      : HeldCall(edge, context, kCheckIn),
         dispatcher_(dispatcher),
-        context_(context),
         request_(request),
-        response_(response),
-        timer_(edge.counters(), kCheckIn) {}
-
-  // The reactor keeps itself alive until gRPC is done with it.
-  void Begin() {
-    self_ = shared_from_this();
-    auto first = [self = self_] { self->Admit(); };
-    if (!edge_.executor().Post(first)) Finish(BusyStatus());
-  }
-  void OnCancel() override { cancelled_ = true; }
-  void OnDone() override { self_.reset(); }
+        response_(response) {}
 
  private:
-  void Admit() {
-    auto caller = edge_.Admit(*context_, kCheckIn);
-    if (!caller.ok()) return End(caller.status());
-    auto decoded = DecodeCheckIn(*request_);
-    if (!decoded.ok()) return End(decoded.status());
-    check_in_ = *std::move(decoded);
-    device_ = DeviceId::Trusted((*caller)->id);
-    until_ = std::chrono::steady_clock::now() +
-             std::min<Duration>(check_in_.wait, limits::kMaxCheckInWait);
-    Look();
+  absl::StatusOr<Duration> Open(const Principal& caller) override {
+    MUSTER_ASSIGN_OR_RETURN(check_in_, DecodeCheckIn(*request_));
+    device_ = DeviceId::Trusted(caller.id);
+    return check_in_.wait;
+  }
+  std::string Key() const override { return DeviceKey(device_); }
+  absl::StatusOr<bool> Look() override {
+    MUSTER_ASSIGN_OR_RETURN(const CheckInAnswer answer, dispatcher_.CheckIn(device_, check_in_));
+    *response_ = EncodeCheckInAnswer(answer);
+    return !answer.invocations.empty() || answer.desired.has_value();
   }
 
-  void Look() {
-    WakeUps& wakeups = edge_.drive().wakeups;
-    const std::string key = DeviceKey(device_);
-    const uint64_t version = wakeups.version(key);
-    auto answer = dispatcher_.CheckIn(device_, check_in_);
-    if (!answer.ok()) return End(answer.status());
-    const auto left =
-        std::chrono::duration_cast<Duration>(until_ - std::chrono::steady_clock::now());
-    const bool news = !answer->invocations.empty() || answer->desired.has_value();
-    if (news || left <= Duration::zero() || cancelled_ || stopping_) {
-      *response_ = EncodeCheckInAnswer(*answer);
-      return End(absl::OkStatus());
-    }
-    wakeups.WaitFor(key, version, std::min(left, kLookAgain),
-                    [self = shared_from_this()](WakeUps::Reason reason) {
-                      if (reason == WakeUps::Reason::kShutdown) self->stopping_ = true;
-                      self->edge_.executor().PostAlways([self] { self->Look(); });
-                    });
-  }
-
-  void End(const absl::Status& status) {
-    timer_.Ended(status.code());
-    Finish(ToGrpcStatus(status));
-  }
-
-  Edge& edge_;
   Dispatcher& dispatcher_;
-  grpc::CallbackServerContext* context_;
   const v1::CheckInRequest* request_;
   v1::CheckInResponse* response_;
-  const CallTimer timer_;
-  std::shared_ptr<HeldCheckIn> self_;
   muster::CheckIn check_in_;
   DeviceId device_;
-  std::chrono::steady_clock::time_point until_;
-  std::atomic<bool> cancelled_{false};
-  std::atomic<bool> stopping_{false};
 };
 
 DeviceId DeviceOf(const std::optional<Principal>& caller) { return DeviceId::Trusted(caller->id); }

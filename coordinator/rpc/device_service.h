@@ -3,7 +3,7 @@
 #pragma once
 
 #include "coordinator/drive/dispatch.h"
-#include "coordinator/drive/offers.h"
+#include "coordinator/drive/intake.h"
 #include "coordinator/rpc/edge.h"
 #include "muster/v1/device.grpc.pb.h"
 

@@ -33,6 +33,7 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::SubmitJob(Context* context,
                                                   StagingOwner(RoleName(caller->role), caller->id),
                                                   order.idempotency_key));
         response->set_job(job.id.value());
+        response->set_aggregation(DescribeAggregation(order.spec));
         for (const std::string& notice : job.notices) response->add_notices(notice);
         if (!job.already) {
           LogInfo(

@@ -9,6 +9,7 @@
 #include "coordinator/rpc/device_service.h"
 #include "coordinator/rpc/enrolment_service.h"
 #include "coordinator/rpc/operator_service.h"
+#include "coordinator/rpc/secagg_service.h"
 #include "proto/core/limits.h"
 #include "proto/core/strings.h"
 
@@ -25,6 +26,7 @@ class RpcServerImpl final : public RpcServer {
       : edge_(edge),
         enrolment_(edge, authority, lifetime),
         device_(edge, dispatcher, intake),
+        secagg_(edge, intake),
         blob_(edge),
         operator_(edge) {}
 
@@ -44,6 +46,7 @@ class RpcServerImpl final : public RpcServer {
     builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
     builder.RegisterService(&enrolment_);
     builder.RegisterService(&device_);
+    builder.RegisterService(&secagg_);
     builder.RegisterService(&blob_);
     builder.RegisterService(&operator_);
     server_ = builder.BuildAndStart();
@@ -74,6 +77,7 @@ class RpcServerImpl final : public RpcServer {
   Edge& edge_;
   EnrolmentServiceImpl enrolment_;
   DeviceServiceImpl device_;
+  SecAggServiceImpl secagg_;
   BlobServiceImpl blob_;
   OperatorServiceImpl operator_;
   std::unique_ptr<grpc::Server> server_;

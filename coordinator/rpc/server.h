@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "coordinator/drive/dispatch.h"
-#include "coordinator/drive/offers.h"
+#include "coordinator/drive/intake.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/rpc/edge.h"
 

@@ -1,7 +1,9 @@
 #include "coordinator/rpc/views.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "coordinator/drive/budget.h"
 #include "proto/codec/device_codec.h"
 #include "proto/codec/field.h"
 #include "proto/codec/job_codec.h"
@@ -33,12 +35,19 @@ v1::PromotionPhase PhaseOf(PromotionPhase phase) {
   return v1::PROMOTION_PHASE_UNSPECIFIED;
 }
 
-const char* AggregationName(AggregationMode mode) {
-  switch (mode) {
-    case AggregationMode::kClear:
-      return "clear";
-  }
-  return "";
+// From the spec as the codec writes it, so that the two cannot differ.
+void FillAggregation(const JobRecord& record, v1::Job& view) {
+  v1::JobSpec spec = EncodeJobSpec(record.spec);
+  view.set_aggregation(DescribeAggregation(record.spec));
+  *view.mutable_secure_aggregation() = std::move(*spec.mutable_aggregation());
+  if (record.spec.privacy.kind == PrivacyKind::kNone) return;
+  v1::JobPrivacy& privacy = *view.mutable_privacy();
+  privacy.set_kind(spec.privacy().kind());
+  privacy.set_epsilon(EpsilonAfter(record.spec, record.releases));
+  privacy.set_delta(spec.privacy().delta());
+  privacy.set_epsilon_budget(spec.privacy().epsilon_budget());
+  privacy.set_noise_multiplier(spec.privacy().noise_multiplier());
+  privacy.set_clip(record.clip > 0 ? record.clip : record.spec.aggregation.clip);
 }
 
 template <typename State>
@@ -49,11 +58,26 @@ void FillCounts(const State& state, v1::RoundSummary& view) {
   view.set_opened_unix_us(state.opened.unix_us);
 }
 
+template <typename State>
+void FillExchange(v1::RoundPhase phase, const State& state, v1::RoundSummary& view) {
+  view.set_phase(phase);
+  FillCounts(state, view);
+  view.set_answered(state.answered);
+}
+
 void FillState(const RoundState& state, v1::RoundSummary& view) {
   if (const auto* s = std::get_if<Collecting>(&state)) {
     view.set_phase(v1::ROUND_PHASE_COLLECTING);
     FillCounts(*s, view);
     view.set_examples(s->examples);
+  } else if (const auto* s = std::get_if<Sharing>(&state)) {
+    FillExchange(v1::ROUND_PHASE_SHARING, *s, view);
+  } else if (const auto* s = std::get_if<Masking>(&state)) {
+    FillExchange(v1::ROUND_PHASE_MASKING, *s, view);
+  } else if (const auto* s = std::get_if<Agreeing>(&state)) {
+    FillExchange(v1::ROUND_PHASE_AGREEING, *s, view);
+  } else if (const auto* s = std::get_if<Unmasking>(&state)) {
+    FillExchange(v1::ROUND_PHASE_UNMASKING, *s, view);
   } else if (const auto* s = std::get_if<Aggregating>(&state)) {
     view.set_phase(v1::ROUND_PHASE_AGGREGATING);
     FillCounts(*s, view);
@@ -74,25 +98,19 @@ void FillState(const RoundState& state, v1::RoundSummary& view) {
   }
 }
 
-// Committed rounds of a job in this state: without reading them all.
-uint32_t CommittedRounds(const JobRecord& record) {
-  if (const auto* running = std::get_if<JobRunning>(&record.state)) return running->round - 1;
-  return record.spec.rounds;
-}
-
 }  // namespace
 
-v1::Job ViewJob(const JobRecord& record, uint32_t rounds_committed, const Digest& latest_weights) {
+v1::Job ViewJob(const JobRecord& record, const Digest& latest_weights) {
   v1::Job view;
   view.set_id(record.id.value());
   view.set_name(record.spec.name.value());
   view.set_phase(PhaseOf(record.state));
   view.set_rounds_total(record.spec.rounds);
-  view.set_rounds_committed(rounds_committed);
+  view.set_rounds_committed(record.rounds_committed);
   view.set_submitted_unix_us(record.submitted.unix_us);
   view.set_latest_version(LatestVersion(record.state));
   view.set_latest_weights(wire::EncodeDigest(latest_weights));
-  view.set_aggregation(AggregationName(record.spec.aggregation));
+  FillAggregation(record, view);
   view.set_submitted_by(record.submitted_by);
   if (const auto* s = std::get_if<JobSucceeded>(&record.state)) {
     view.set_finished_unix_us(s->at.unix_us);
@@ -194,18 +212,12 @@ v1::Promotion ViewPromotion(const PromotionView& promotion) {
 }
 
 absl::StatusOr<v1::Job> SummarizeJob(const StoreReader& reader, const JobRecord& record) {
-  uint32_t committed = CommittedRounds(record);
-  const bool cut_short = std::holds_alternative<JobFailed>(record.state) ||
-                         std::holds_alternative<JobCancelled>(record.state);
   Digest weights;
   if (const uint32_t version = LatestVersion(record.state); version > 0) {
     MUSTER_ASSIGN_OR_RETURN(const ModelRecord model, reader.FindModel({record.spec.name, version}));
     weights = model.weights;
-    if (cut_short) committed = model.lineage.round;
-  } else if (cut_short) {
-    committed = 0;
   }
-  return ViewJob(record, committed, weights);
+  return ViewJob(record, weights);
 }
 
 absl::StatusOr<v1::GetJobResponse> DescribeJob(const StoreReader& reader, const JobId& id,

@@ -7,7 +7,7 @@
 
 namespace muster {
 
-v1::Job ViewJob(const JobRecord& record, uint32_t rounds_committed, const Digest& latest_weights);
+v1::Job ViewJob(const JobRecord& record, const Digest& latest_weights);
 v1::RoundSummary ViewRound(const RoundRecord& record);
 v1::Model ViewModel(const ModelRecord& record);
 v1::TokenInfo ViewToken(const TokenRecord& record);

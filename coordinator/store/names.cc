@@ -17,6 +17,18 @@ constexpr std::array kInvocationStatuses = {
     Entry<InvocationStatus>{InvocationStatus::kRefused, "refused"},
     Entry<InvocationStatus>{InvocationStatus::kExpired, "expired"},
 };
+constexpr std::array kSecAggSteps = {
+    Entry<SecAggStep>{SecAggStep::kAdvert, "advert"},
+    Entry<SecAggStep>{SecAggStep::kShares, "shares"},
+    Entry<SecAggStep>{SecAggStep::kMasked, "masked"},
+    Entry<SecAggStep>{SecAggStep::kConsent, "consent"},
+    Entry<SecAggStep>{SecAggStep::kReveal, "reveal"},
+};
+constexpr std::array kAggregationModes = {
+    Entry<AggregationMode>{AggregationMode::kClear, "off"},
+    Entry<AggregationMode>{AggregationMode::kSemiHonest, "semi-honest"},
+    Entry<AggregationMode>{AggregationMode::kMalicious, "malicious"},
+};
 constexpr std::array kTaskKinds = {
     Entry<TaskKind>{TaskKind::kRoundDeadline, "round-deadline"},
     Entry<TaskKind>{TaskKind::kCloseSum, "close-sum"},
@@ -62,6 +74,10 @@ std::optional<E> ValueOf(const std::array<Entry<E>, n>& entries, std::string_vie
 std::string_view InvocationStatusName(InvocationStatus status) {
   return NameOf(kInvocationStatuses, status);
 }
+std::string_view SecAggStepName(SecAggStep step) { return NameOf(kSecAggSteps, step); }
+std::string SecAggMessageText(SecAggStep step) {
+  return std::string(SecAggStepName(step)) + " of device";
+}
 std::string_view TaskKindName(TaskKind kind) { return NameOf(kTaskKinds, kind); }
 std::string_view PromotionPhaseName(PromotionPhase phase) {
   return NameOf(kPromotionPhases, phase);
@@ -71,6 +87,12 @@ std::string_view ModelPhaseText(ModelPhase phase) { return NameOf(kModelPhases, 
 
 std::optional<InvocationStatus> ParseInvocationStatus(std::string_view name) {
   return ValueOf(kInvocationStatuses, name);
+}
+std::optional<SecAggStep> ParseSecAggStep(std::string_view name) {
+  return ValueOf(kSecAggSteps, name);
+}
+std::optional<AggregationMode> ParseAggregationMode(std::string_view name) {
+  return ValueOf(kAggregationModes, name);
 }
 std::optional<TaskKind> ParseTaskKind(std::string_view name) { return ValueOf(kTaskKinds, name); }
 std::optional<PromotionPhase> ParsePromotionPhase(std::string_view name) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "coordinator/store/records.h"
@@ -9,6 +10,9 @@
 namespace muster {
 
 std::optional<InvocationStatus> ParseInvocationStatus(std::string_view name);
+std::optional<SecAggStep> ParseSecAggStep(std::string_view name);
+std::string SecAggMessageText(SecAggStep step);  // "advert of device", for messages
+std::optional<AggregationMode> ParseAggregationMode(std::string_view name);
 std::optional<TaskKind> ParseTaskKind(std::string_view name);
 std::optional<PromotionPhase> ParsePromotionPhase(std::string_view name);
 std::optional<FunctionKind> ParseFunctionKind(std::string_view name);

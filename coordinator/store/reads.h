@@ -43,6 +43,21 @@ class Reads : public Interface {
       const DeviceId& device) const override {
     return rows_.ListOpenInvocations(device);
   }
+  absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const override {
+    return rows_.FindSecAggSession(round);
+  }
+  absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round, SecAggStep step,
+                                                        const DeviceId& device) const override {
+    return rows_.FindSecAggMessage(round, step, device);
+  }
+  absl::StatusOr<std::vector<SecAggMessageRecord>> ListSecAggMessages(
+      const RoundId& round, SecAggStep step) const override {
+    return rows_.ListSecAggMessages(round, step);
+  }
+  absl::StatusOr<std::vector<DeviceId>> ListSecAggSenders(const RoundId& round,
+                                                          SecAggStep step) const override {
+    return rows_.ListSecAggSenders(round, step);
+  }
   absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const override {
     return rows_.NextTaskDue();
   }
@@ -107,6 +122,15 @@ class TxOver final : public Reads<StoreTx, Rows> {
   absl::Status PutModel(const ModelRecord& r) override { return this->rows_.PutModel(r); }
   absl::Status PutPromotion(const PromotionRecord& r) override {
     return this->rows_.PutPromotion(r);
+  }
+  absl::Status PutSecAggSession(const SecAggSessionRecord& r) override {
+    return this->rows_.PutSecAggSession(r);
+  }
+  absl::Status AddSecAggMessage(const SecAggMessageRecord& r) override {
+    return this->rows_.AddSecAggMessage(r);
+  }
+  absl::Status DeleteSecAggMessages(const RoundId& round) override {
+    return this->rows_.DeleteSecAggMessages(round);
   }
   absl::Status AddTask(const TaskRecord& task) override { return this->rows_.AddTask(task); }
   absl::Status DeleteTask(const std::string& key) override { return this->rows_.DeleteTask(key); }

@@ -15,6 +15,7 @@
 #include "proto/core/job_spec.h"
 #include "proto/core/labels.h"
 #include "proto/core/manifest.h"
+#include "proto/core/secagg_messages.h"
 #include "proto/core/time.h"
 
 namespace muster {
@@ -30,6 +31,9 @@ struct JobRecord {
   std::string submitted_by;     // principal, such as "researcher/alice"
   std::string idempotency_key;  // unique unless empty
   Digest initial_package;
+  uint32_t rounds_committed = 0;
+  uint32_t releases = 0;  // sums that secure aggregation opened: what the privacy budget counts
+  double clip = 0;  // that the next round uses, once adaptive clipping moved it; 0: the spec's
   friend bool operator==(const JobRecord&, const JobRecord&) = default;
 };
 
@@ -76,6 +80,30 @@ struct InvocationRecord {
   friend bool operator==(const InvocationRecord&, const InvocationRecord&) = default;
 };
 
+// What secure aggregation fixed for a round. The messages are kept as they came over the wire:
+// their bytes are what was signed and hashed.
+struct SecAggSessionRecord {
+  RoundId round;
+  uint64_t row_version = 0;
+  std::string params;           // v1.SecAggParams
+  Digest roster_root;           // empty until the roster is frozen
+  secagg::ClientSet sharers;    // U1; empty until frozen
+  secagg::ClientSet survivors;  // U2; empty until frozen, and write-once
+  friend bool operator==(const SecAggSessionRecord&, const SecAggSessionRecord&) = default;
+};
+
+enum class SecAggStep { kAdvert, kShares, kMasked, kConsent, kReveal };
+std::string_view SecAggStepName(SecAggStep step);  // "advert", ...
+
+// What one device sent in one step. Write-once.
+struct SecAggMessageRecord {
+  RoundId round;
+  SecAggStep step = SecAggStep::kAdvert;
+  DeviceId device;
+  std::string message;  // serialized wire message
+  friend bool operator==(const SecAggMessageRecord&, const SecAggMessageRecord&) = default;
+};
+
 enum class TaskKind {
   kRoundDeadline,
   kCloseSum,           // finalize the round: mean, optimizer, new version
@@ -92,7 +120,6 @@ struct TaskRecord {
   TaskKind kind = TaskKind::kCloseSum;
   RoundId round;
   uint32_t model_version = 0;
-  std::string detail;  // such as a reason
   Timestamp due;
   Timestamp leased_until;  // {0}: free
   uint64_t fence = 0;

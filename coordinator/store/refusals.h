@@ -41,6 +41,11 @@ inline absl::Status StaleFence(std::string_view key, uint64_t fence) {
                                    ": its lease ran out and somebody else took it"));
 }
 
+inline absl::Status SurvivorsAreFinal(std::string_view round) {
+  return absl::FailedPreconditionError(
+      StrCat("the survivors of round ", round, " are final: a second set could open one update"));
+}
+
 // Totals of usage live in signed 64-bit columns.
 inline uint64_t AddSaturating(uint64_t a, uint64_t b) {
   constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();

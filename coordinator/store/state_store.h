@@ -55,7 +55,7 @@ class StoreReader {
   // All attempts, ordered by (number, attempt), from number `from` on.
   virtual absl::StatusOr<std::vector<RoundRecord>> ListRounds(const JobId& job, uint32_t from,
                                                               size_t limit) const = 0;
-  // Collecting or aggregating, ordered by round id.
+  // Not ended yet, ordered by round id.
   virtual absl::StatusOr<std::vector<RoundRecord>> ListOpenRounds() const = 0;
 
   virtual absl::StatusOr<InvocationRecord> FindInvocation(const InvocationId& id) const = 0;
@@ -65,6 +65,17 @@ class StoreReader {
   // Oldest first.
   virtual absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(
       const DeviceId& device) const = 0;
+
+  virtual absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const = 0;
+  virtual absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round,
+                                                                SecAggStep step,
+                                                                const DeviceId& device) const = 0;
+  // Ordered by device.
+  virtual absl::StatusOr<std::vector<SecAggMessageRecord>> ListSecAggMessages(
+      const RoundId& round, SecAggStep step) const = 0;
+  // Who sent one, without the messages; ordered.
+  virtual absl::StatusOr<std::vector<DeviceId>> ListSecAggSenders(const RoundId& round,
+                                                                  SecAggStep step) const = 0;
 
   // When the next task can be claimed: it is due and its lease, if any, has run out.
   virtual absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const = 0;
@@ -107,6 +118,14 @@ class StoreTx : public StoreReader {
   virtual absl::Status PutToken(const TokenRecord& record) = 0;
   virtual absl::Status PutModel(const ModelRecord& record) = 0;
   virtual absl::Status PutPromotion(const PromotionRecord& record) = 0;
+
+  // FailedPrecondition if it would change survivors that are set: a second set of survivors would
+  // open single updates. Without its round: FailedPrecondition too.
+  virtual absl::Status PutSecAggSession(const SecAggSessionRecord& record) = 0;
+  // AlreadyExists if the device sent one in this step. FailedPrecondition without the session.
+  virtual absl::Status AddSecAggMessage(const SecAggMessageRecord& record) = 0;
+  // Of all steps of the round, for good.
+  virtual absl::Status DeleteSecAggMessages(const RoundId& round) = 0;
 
   // The new task is free. A task whose key exists is left as it is: effects are idempotent.
   virtual absl::Status AddTask(const TaskRecord& task) = 0;

@@ -14,12 +14,16 @@
 
 #include "coordinator/blobs/directory/directory_blobs.h"
 #include "coordinator/drive/dispatch.h"
+#include "coordinator/drive/exchange.h"
+#include "coordinator/drive/intake.h"
 #include "coordinator/drive/jobs.h"
 #include "coordinator/drive/offers.h"
+#include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/tasks.h"
 #include "coordinator/drive/vector_blob.h"
 #include "coordinator/store/memory/memory_store.h"
 #include "models/zoo/zoo.h"
+#include "tests/support/test_notary.h"
 
 namespace muster {
 
@@ -33,21 +37,38 @@ class SmallCoordinator : public testing::Test {
     staging_ = StagingArea::Open(folder_ / "staging").value();
     ASSERT_TRUE(PackageSigner::Create(folder_ / "key.pem").ok());
     signer_.emplace(PackageSigner::Open(folder_ / "key.pem").value());
-    context_.emplace(DriveContext{*store_, *blobs_, *staging_, clock_, random_, *signer_, wakeups_,
-                                  DriveOptions{}});
-    dispatcher_.emplace(*context_);
-    intake_.emplace(*context_);
-    tasks_.emplace(*context_, *dispatcher_);
+    StartCoordinator();
   }
   void TearDown() override {
+    exchange_.reset();
     intake_.reset();
     std::filesystem::remove_all(folder_);
+  }
+
+  // As after kill -9 of the whole coordinator: what is left is the store, blobs and uploads.
+  void RestartCoordinator() {
+    exchange_.reset();
+    intake_.reset();
+    tasks_.reset();
+    dispatcher_.reset();
+    context_.reset();
+    StartCoordinator();
+  }
+  void StartCoordinator() {
+    rosters_.emplace();
+    context_.emplace(DriveContext{*store_, *blobs_, *staging_, clock_, random_, *signer_, notary_,
+                                  *rosters_, wakeups_, DriveOptions{}});
+    dispatcher_.emplace(*context_);
+    intake_.emplace(*context_);
+    exchange_.emplace(*context_, *intake_);
+    tasks_.emplace(*context_, *dispatcher_);
   }
 
   // As after kill -9: whatever was in memory is gone.
   void RestartIntake() {
     intake_.reset();
     intake_.emplace(*context_);
+    exchange_.emplace(*context_, *intake_);
   }
 
   DeviceId AddDevice(const std::string& name, const Labels& labels = {}) {
@@ -77,6 +98,8 @@ class SmallCoordinator : public testing::Test {
     const auto weights = InitialWeights(spec.architecture, spec.layout, 1).value();
     spec.initial_weights = WriteVector(*blobs_, weights).value();
     spec.rounds = rounds;
+    spec.aggregation.mode = AggregationMode::kClear;
+    spec.aggregation.mode = AggregationMode::kClear;
     spec.round.clients = clients;
     spec.round.quorum = quorum;
     spec.round.deadline = std::chrono::minutes(1);
@@ -167,6 +190,8 @@ class SmallCoordinator : public testing::Test {
   std::filesystem::path folder_;
   ManualClock clock_;
   SeededRandom random_{42};
+  TestNotary notary_;
+  std::optional<SecAggRosters> rosters_;
   WakeUps wakeups_;
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<BlobStore> blobs_;
@@ -175,6 +200,7 @@ class SmallCoordinator : public testing::Test {
   std::optional<DriveContext> context_;
   std::optional<Dispatcher> dispatcher_;
   std::optional<UpdateIntake> intake_;
+  std::optional<SecureExchange> exchange_;
   std::optional<TaskRunner> tasks_;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "coordinator/store/memory/undo_map.h"
+#include "coordinator/store/names.h"
 #include "coordinator/store/state_store.h"
 
 namespace muster {
@@ -29,6 +30,13 @@ class MemoryTables {
   absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(const RoundId& round,
                                                                 FunctionKind function) const;
   absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(const DeviceId& device) const;
+  absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const;
+  absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round, SecAggStep step,
+                                                        const DeviceId& device) const;
+  absl::StatusOr<std::vector<SecAggMessageRecord>> ListSecAggMessages(const RoundId& round,
+                                                                      SecAggStep step) const;
+  absl::StatusOr<std::vector<DeviceId>> ListSecAggSenders(const RoundId& round,
+                                                          SecAggStep step) const;
   absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const;
   absl::StatusOr<TaskRecord> FindTask(const std::string& key) const;
   absl::StatusOr<DeviceRecord> FindDevice(const DeviceId& id) const;
@@ -53,6 +61,9 @@ class MemoryTables {
   absl::Status PutToken(const TokenRecord& record);
   absl::Status PutModel(const ModelRecord& record);
   absl::Status PutPromotion(const PromotionRecord& record);
+  absl::Status PutSecAggSession(const SecAggSessionRecord& record);
+  absl::Status AddSecAggMessage(const SecAggMessageRecord& record);
+  absl::Status DeleteSecAggMessages(const RoundId& round);
   absl::Status AddTask(const TaskRecord& task);
   absl::Status DeleteTask(const std::string& key);
   absl::StatusOr<std::vector<TaskRecord>> ClaimTasks(Timestamp now, Timestamp leased_until,
@@ -76,6 +87,8 @@ class MemoryTables {
   UndoMap<InvocationId, InvocationRecord> invocations_;
   UndoMap<Seat, InvocationId> invocation_by_seat_;
   UndoMap<std::tuple<DeviceId, Timestamp, InvocationId>, bool> open_invocations_;
+  UndoMap<RoundId, SecAggSessionRecord> secagg_sessions_;
+  UndoMap<std::tuple<RoundId, SecAggStep, DeviceId>, SecAggMessageRecord> secagg_messages_;
   UndoMap<std::string, TaskRecord> tasks_;
   UndoMap<DeviceId, DeviceRecord> devices_;
   UndoMap<TokenId, TokenRecord> tokens_;

@@ -15,6 +15,9 @@ CREATE TABLE job (
   submitted_by    TEXT NOT NULL,
   idempotency_key TEXT UNIQUE,
   initial_package BLOB,
+  rounds_committed INTEGER NOT NULL,
+  releases        INTEGER NOT NULL,
+  clip            REAL NOT NULL,
   CHECK (CASE phase
     WHEN 'running'   THEN round IS NOT NULL AND attempt IS NOT NULL AND ended_us IS NULL
     WHEN 'finishing' THEN round IS NULL AND attempt IS NULL AND ended_us IS NULL
@@ -40,6 +43,8 @@ CREATE TABLE round (
   invite_target     INTEGER NOT NULL,
   quorum            INTEGER NOT NULL,
   deadline_us       INTEGER NOT NULL,
+  aggregation       TEXT NOT NULL,
+  phase_deadline_us INTEGER NOT NULL,
   phase             TEXT NOT NULL,
   opened_us         INTEGER NOT NULL,
   closes_us         INTEGER,
@@ -47,6 +52,8 @@ CREATE TABLE round (
   invited           INTEGER NOT NULL,
   reported          INTEGER NOT NULL,
   failed            INTEGER NOT NULL,
+  answered          INTEGER,
+  lost              INTEGER,
   examples          INTEGER,
   committed_version INTEGER,
   reason            TEXT,
@@ -62,13 +69,18 @@ CREATE TABLE round (
   PRIMARY KEY (job, number, attempt),
   CHECK (CASE phase
     WHEN 'collecting'  THEN closes_us IS NOT NULL AND closed_us IS NULL AND examples IS NOT NULL
+    WHEN 'sharing'     THEN closes_us IS NOT NULL AND answered IS NOT NULL AND lost IS NOT NULL
+    WHEN 'masking'     THEN closes_us IS NOT NULL AND answered IS NOT NULL AND lost IS NOT NULL
+    WHEN 'agreeing'    THEN closes_us IS NOT NULL AND answered IS NOT NULL AND lost IS NOT NULL
+    WHEN 'unmasking'   THEN closes_us IS NOT NULL AND answered IS NOT NULL AND lost IS NOT NULL
     WHEN 'aggregating' THEN closed_us IS NOT NULL AND examples IS NOT NULL
     WHEN 'committed'   THEN closed_us IS NOT NULL AND examples IS NOT NULL
                             AND committed_version IS NOT NULL
     WHEN 'abandoned'   THEN closed_us IS NOT NULL AND reason IS NOT NULL
     ELSE 0 END)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX round_open ON round (job, number, attempt) WHERE phase IN ('collecting', 'aggregating');
+CREATE INDEX round_open ON round (job, number, attempt)
+  WHERE phase NOT IN ('committed', 'abandoned');
 
 CREATE TABLE invocation (
   id                TEXT PRIMARY KEY,
@@ -100,6 +112,37 @@ CREATE TABLE invocation (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX invocation_open ON invocation (device, created_us, id) WHERE status = 'open';
 
+-- Secure aggregation: what is fixed for a round, and what each device sent in each step.
+CREATE TABLE secagg_session (
+  job         TEXT NOT NULL,
+  round       INTEGER NOT NULL,
+  attempt     INTEGER NOT NULL,
+  row_version INTEGER NOT NULL CHECK (row_version > 0),
+  params      BLOB NOT NULL,
+  roster_root BLOB,
+  sharers     BLOB,
+  survivors   BLOB,
+  PRIMARY KEY (job, round, attempt),
+  FOREIGN KEY (job, round, attempt) REFERENCES round (job, number, attempt)
+) STRICT, WITHOUT ROWID;
+-- Masks are taken off for one set of survivors and never for another.
+CREATE TRIGGER secagg_survivors_are_final BEFORE UPDATE ON secagg_session
+  WHEN OLD.survivors IS NOT NULL AND NEW.survivors IS NOT OLD.survivors
+BEGIN
+  SELECT RAISE(ABORT, 'the survivors are final');
+END;
+
+CREATE TABLE secagg_message (
+  job     TEXT NOT NULL,
+  round   INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  step    TEXT NOT NULL,
+  device  TEXT NOT NULL,
+  message BLOB NOT NULL,
+  PRIMARY KEY (job, round, attempt, step, device),
+  FOREIGN KEY (job, round, attempt) REFERENCES secagg_session (job, round, attempt)
+) STRICT;
+
 CREATE TABLE task (
   key             TEXT PRIMARY KEY,
   kind            TEXT NOT NULL,
@@ -107,7 +150,6 @@ CREATE TABLE task (
   round           INTEGER NOT NULL,
   attempt         INTEGER NOT NULL,
   model_version   INTEGER NOT NULL,
-  detail          TEXT NOT NULL,
   due_us          INTEGER NOT NULL,
   leased_until_us INTEGER NOT NULL,
   fence           INTEGER NOT NULL,

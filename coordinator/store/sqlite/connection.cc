@@ -11,6 +11,8 @@ constexpr char kPragmas[] =
     "PRAGMA foreign_keys=ON;"
     "PRAGMA synchronous=FULL;"
     "PRAGMA temp_store=MEMORY;"
+    // What is deleted, such as the shares of a session, is overwritten.
+    "PRAGMA secure_delete=ON;"
     "PRAGMA journal_size_limit=67108864;";
 
 int KeepFirstColumn(void* out, int /*columns*/, char** values, char** /*names*/) {

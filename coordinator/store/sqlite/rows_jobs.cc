@@ -6,14 +6,17 @@ namespace {
 
 const Table& Jobs() {
   static const Table table = [] {
-    Table made = MakeTable(
-        "job", {"id"},
-        {"row_version", "phase", "round", "attempt", "version", "ended_us", "reason",
-         "cancelled_by", "submitted_us", "submitted_by", "idempotency_key", "initial_package"});
+    Table made =
+        MakeTable("job", {"id"},
+                  {"row_version", "phase", "round", "attempt", "version", "ended_us", "reason",
+                   "cancelled_by", "submitted_us", "submitted_by", "idempotency_key",
+                   "initial_package", "rounds_committed", "releases", "clip"});
     // The specification lies in a table of its own.
     made.select =
         "SELECT id, row_version, phase, round, attempt, version, ended_us, reason, cancelled_by,"
-        " submitted_us, submitted_by, idempotency_key, initial_package, spec"
+        " submitted_us, submitted_by, idempotency_key, initial_package, rounds_committed, "
+        "releases, clip,"
+        " spec"
         " FROM job JOIN job_spec ON job_spec.job = job.id";
     made.by_key = made.select + " WHERE id = ?";
     return made;
@@ -94,6 +97,9 @@ JobRecord ReadJob(Row& row) {
   job.submitted_by = row.Text();
   job.idempotency_key = row.Text();
   job.initial_package = row.Hash();
+  job.rounds_committed = row.U32();
+  job.releases = row.U32();
+  job.clip = row.Real();
   job.spec = row.Parsed<JobSpec>(ParseJobSpec);
   return job;
 }
@@ -145,7 +151,8 @@ absl::Status SqliteRows::PutJob(const JobRecord& record) {
     MUSTER_RETURN_IF_ERROR(put.BindAll(record.id, record.row_version + 1, state.phase, state.round,
                                        state.attempt, state.version, state.ended, state.reason,
                                        state.cancelled_by, record.submitted, record.submitted_by,
-                                       key, record.initial_package)
+                                       key, record.initial_package, record.rounds_committed,
+                                       record.releases, record.clip)
                                .Run());
   }
   static constexpr char kPutSpec[] =

@@ -6,19 +6,35 @@ namespace muster {
 namespace {
 
 const Table& Rounds() {
-  static const Table table =
-      MakeTable("round", {"job", "number", "attempt"}, {"row_version",   "goal",
-                                                        "invite_target", "quorum",
-                                                        "deadline_us",   "phase",
-                                                        "opened_us",     "closes_us",
-                                                        "closed_us",     "invited",
-                                                        "reported",      "failed",
-                                                        "examples",      "committed_version",
-                                                        "reason",        "base_package",
-                                                        "base_weights",  "optimizer_state",
-                                                        "partial_sum",   "model_version",
-                                                        "metrics",       "evaluation",
-                                                        "bytes_up",      "bytes_down"});
+  static const Table table = MakeTable("round", {"job", "number", "attempt"},
+                                       {"row_version",
+                                        "goal",
+                                        "invite_target",
+                                        "quorum",
+                                        "deadline_us",
+                                        "aggregation",
+                                        "phase_deadline_us",
+                                        "phase",
+                                        "opened_us",
+                                        "closes_us",
+                                        "closed_us",
+                                        "invited",
+                                        "reported",
+                                        "failed",
+                                        "answered",
+                                        "lost",
+                                        "examples",
+                                        "committed_version",
+                                        "reason",
+                                        "base_package",
+                                        "base_weights",
+                                        "optimizer_state",
+                                        "partial_sum",
+                                        "model_version",
+                                        "metrics",
+                                        "evaluation",
+                                        "bytes_up",
+                                        "bytes_down"});
   return table;
 }
 
@@ -37,6 +53,7 @@ struct StateColumns {
   const char* phase = "";
   std::optional<Timestamp> closes, closed;
   std::optional<uint64_t> examples;
+  std::optional<uint32_t> answered, lost;
   std::optional<uint32_t> version;
   std::optional<std::string> reason;
 };
@@ -45,6 +62,10 @@ struct ToColumns {
   StateColumns operator()(const Collecting& s) const {
     return {.phase = "collecting", .closes = s.closes, .examples = s.examples};
   }
+  StateColumns operator()(const Sharing& s) const { return Exchange("sharing", s); }
+  StateColumns operator()(const Masking& s) const { return Exchange("masking", s); }
+  StateColumns operator()(const Agreeing& s) const { return Exchange("agreeing", s); }
+  StateColumns operator()(const Unmasking& s) const { return Exchange("unmasking", s); }
   StateColumns operator()(const Aggregating& s) const {
     return {.phase = "aggregating", .closed = s.closed, .examples = s.examples};
   }
@@ -57,10 +78,18 @@ struct ToColumns {
   StateColumns operator()(const Abandoned& s) const {
     return {.phase = "abandoned", .closed = s.closed, .reason = s.reason};
   }
+  template <typename State>
+  static StateColumns Exchange(const char* phase, const State& s) {
+    return {.phase = phase, .closes = s.closes, .answered = s.answered, .lost = s.lost};
+  }
 };
 
 std::optional<RoundState> EmptyState(std::string_view phase) {
   if (phase == "collecting") return Collecting{};
+  if (phase == "sharing") return Sharing{};
+  if (phase == "masking") return Masking{};
+  if (phase == "agreeing") return Agreeing{};
+  if (phase == "unmasking") return Unmasking{};
   if (phase == "aggregating") return Aggregating{};
   if (phase == "committed") return Committed{};
   if (phase == "abandoned") return Abandoned{};
@@ -85,6 +114,8 @@ RoundState ReadState(Row& row) {
         s.invited = row.U32();
         s.reported = row.U32();
         s.failed = row.U32();
+        READ_IF_HELD(s, answered, row.U32());
+        READ_IF_HELD(s, lost, row.U32());
         READ_IF_HELD(s, examples, row.U64());
         READ_IF_HELD(s, model_version, row.U32());
         READ_IF_HELD(s, reason, row.Text());
@@ -104,6 +135,8 @@ RoundRecord ReadRound(Row& row) {
   round.policy.invite_target = row.U32();
   round.policy.quorum = row.U32();
   round.policy.deadline = row.Span();
+  round.policy.aggregation = row.Enum<AggregationMode>(ParseAggregationMode);
+  round.policy.phase_deadline = row.Span();
   round.state = ReadState(row);
   round.base_package = row.Hash();
   round.base_weights = row.Hash();
@@ -162,7 +195,7 @@ absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListRounds(const JobId& job
 absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListOpenRounds() const {
   static const std::string sql =
       Rounds().select +
-      " WHERE phase IN ('collecting', 'aggregating') ORDER BY job, number, attempt";
+      " WHERE phase NOT IN ('committed', 'abandoned') ORDER BY job, number, attempt";
   return List(sql, ReadRound);
 }
 
@@ -180,11 +213,12 @@ absl::Status SqliteRows::PutRound(const RoundRecord& record) {
   MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Rounds().upsert));
   put.BindAll(id.job, id.number, id.attempt, record.row_version + 1, record.policy.goal,
               record.policy.invite_target, record.policy.quorum, record.policy.deadline,
+              AggregationModeName(record.policy.aggregation), record.policy.phase_deadline,
               state.phase);
   std::visit(
       [&](const auto& s) {
         put.BindAll(s.opened, state.closes, state.closed, s.invited, s.reported, s.failed,
-                    state.examples, state.version, state.reason);
+                    state.answered, state.lost, state.examples, state.version, state.reason);
       },
       record.state);
   return put

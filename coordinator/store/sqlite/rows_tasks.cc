@@ -5,7 +5,7 @@ namespace muster {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT key, kind, job, round, attempt, model_version, detail, due_us, leased_until_us, fence,"
+    "SELECT key, kind, job, round, attempt, model_version, due_us, leased_until_us, fence,"
     " attempts FROM task";
 
 TaskRecord ReadTask(Row& row) {
@@ -16,7 +16,6 @@ TaskRecord ReadTask(Row& row) {
   task.round.number = row.U32();
   task.round.attempt = row.U32();
   task.model_version = row.U32();
-  task.detail = row.Text();
   task.due = row.Time();
   task.leased_until = row.Time();
   task.fence = row.U64();
@@ -50,13 +49,13 @@ absl::StatusOr<TaskRecord> SqliteRows::FindTask(const std::string& key) const {
 
 absl::Status SqliteRows::AddTask(const TaskRecord& task) {
   static constexpr char kInsert[] =
-      "INSERT INTO task (key, kind, job, round, attempt, model_version, detail, due_us,"
-      " leased_until_us, fence, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
+      "INSERT INTO task (key, kind, job, round, attempt, model_version, due_us,"
+      " leased_until_us, fence, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
       " ON CONFLICT (key) DO NOTHING";
   MUSTER_ASSIGN_OR_RETURN(Statement insert, db_.Prepare(kInsert));
   return insert
       .BindAll(task.key, TaskKindName(task.kind), task.round.job, task.round.number,
-               task.round.attempt, task.model_version, task.detail, task.due)
+               task.round.attempt, task.model_version, task.due)
       .Run();
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "coordinator/store/names.h"
 #include "coordinator/store/refusals.h"
 #include "coordinator/store/sqlite/connection.h"
 #include "coordinator/store/sqlite/table.h"
@@ -28,6 +29,13 @@ class SqliteRows {
   absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(const RoundId& round,
                                                                 FunctionKind function) const;
   absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(const DeviceId& device) const;
+  absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const;
+  absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round, SecAggStep step,
+                                                        const DeviceId& device) const;
+  absl::StatusOr<std::vector<SecAggMessageRecord>> ListSecAggMessages(const RoundId& round,
+                                                                      SecAggStep step) const;
+  absl::StatusOr<std::vector<DeviceId>> ListSecAggSenders(const RoundId& round,
+                                                          SecAggStep step) const;
   absl::StatusOr<std::optional<Timestamp>> NextTaskDue() const;
   absl::StatusOr<TaskRecord> FindTask(const std::string& key) const;
   absl::StatusOr<DeviceRecord> FindDevice(const DeviceId& id) const;
@@ -52,6 +60,9 @@ class SqliteRows {
   absl::Status PutToken(const TokenRecord& record);
   absl::Status PutModel(const ModelRecord& record);
   absl::Status PutPromotion(const PromotionRecord& record);
+  absl::Status PutSecAggSession(const SecAggSessionRecord& record);
+  absl::Status AddSecAggMessage(const SecAggMessageRecord& record);
+  absl::Status DeleteSecAggMessages(const RoundId& round);
   absl::Status AddTask(const TaskRecord& task);
   absl::Status DeleteTask(const std::string& key);
   absl::StatusOr<std::vector<TaskRecord>> ClaimTasks(Timestamp now, Timestamp leased_until,

@@ -120,6 +120,13 @@ bool Row::Bool() {
   return value == 1;
 }
 
+double Row::Real() {
+  const int type = sqlite3_column_type(statement_, column_);
+  const double value = sqlite3_column_double(statement_, column_++);
+  if (type != SQLITE_FLOAT) Fail("is not a real number");
+  return value;
+}
+
 std::string Row::Text() { return Bytes(); }
 
 std::string Row::Bytes() {
@@ -161,6 +168,12 @@ Statement& Statement::BindBytes(std::string_view bytes) {
 
 Statement& Statement::BindNull() {
   const int code = sqlite3_bind_null(statement_, next_++);
+  if (code != SQLITE_OK) bind_ = code;
+  return *this;
+}
+
+Statement& Statement::Bind(double real) {
+  const int code = sqlite3_bind_double(statement_, next_++, real);
   if (code != SQLITE_OK) bind_ = code;
   return *this;
 }

@@ -37,6 +37,7 @@ class Row {
   uint64_t U64() { return static_cast<uint64_t>(I64()); }
   uint32_t U32();
   bool Bool();
+  double Real();
   Timestamp Time() { return Timestamp{I64()}; }
   Duration Span() { return Duration(I64()); }
   std::string Text();  // "" for NULL
@@ -95,6 +96,7 @@ class Statement {
   Statement& Bind(T number) {
     return BindNumber(static_cast<int64_t>(number));
   }
+  Statement& Bind(double real);
   Statement& Bind(Timestamp time) { return BindNumber(time.unix_us); }
   Statement& Bind(Duration span) { return BindNumber(span.count()); }
   Statement& Bind(const Digest& digest) {

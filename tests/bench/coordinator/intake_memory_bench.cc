@@ -16,8 +16,10 @@
 
 #include "coordinator/blobs/directory/directory_blobs.h"
 #include "coordinator/drive/dispatch.h"
+#include "coordinator/drive/intake.h"
 #include "coordinator/drive/jobs.h"
 #include "coordinator/drive/offers.h"
+#include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/vector_blob.h"
 #include "coordinator/store/sqlite/sqlite_store.h"
 #include "models/zoo/zoo.h"
@@ -41,6 +43,15 @@ void Must(const absl::Status& status) {
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
   _exit(1);
 }
+
+// Devices sign nothing when they report in the clear.
+class NoNotary final : public secagg::Notary {
+ public:
+  absl::Status Verify(const DeviceId&, std::string_view, std::string_view,
+                      std::string_view) const override {
+    return absl::UnauthenticatedError("nobody signs here");
+  }
+};
 
 // An update whose values depend on the device, staged in chunks: never whole in memory.
 Digest Stage(StagingArea& staging, const std::string& owner, uint64_t parameters, uint64_t device) {
@@ -75,7 +86,18 @@ void TakeIn(int updates, const std::filesystem::path& folder) {
   auto staging = Must(StagingArea::Open(folder / "staging"));
   Must(PackageSigner::Create(folder / "key.pem"));
   const PackageSigner signer = Must(PackageSigner::Open(folder / "key.pem"));
-  DriveContext context{*store, *blobs, *staging, clock, random, signer, wakeups, {}};
+  const NoNotary notary;
+  SecAggRosters rosters;
+  DriveContext context{.store = *store,
+                       .blobs = *blobs,
+                       .staging = *staging,
+                       .clock = clock,
+                       .random = random,
+                       .signer = signer,
+                       .notary = notary,
+                       .rosters = rosters,
+                       .wakeups = wakeups,
+                       .options = {}};
   Dispatcher dispatcher(context);
   UpdateIntake intake(context);
 
@@ -87,6 +109,7 @@ void TakeIn(int updates, const std::filesystem::path& folder) {
   spec.initial_weights =
       Must(WriteVector(*blobs, std::vector<float>(spec.layout.total_size(), 0.0f)));
   spec.rounds = 1;
+  spec.aggregation.mode = AggregationMode::kClear;
   spec.round.clients = static_cast<uint32_t>(updates) + 1;  // the round stays open
   spec.round.deadline = std::chrono::hours(1);
   Must(SubmitJob(context, spec, "researcher/bench", "researcher-bench", ""));

@@ -37,6 +37,7 @@ inline JobSpec SmallSpec(const std::string& name) {
   spec.initial_weights = DigestOf(name + " weights");
   spec.cohort = *Selector::Parse("site=a,role!=evaluator");
   spec.seed = 0xfedc'ba98'7654'3210;
+  spec.aggregation.mode = AggregationMode::kClear;
   return spec;
 }
 
@@ -48,13 +49,21 @@ inline JobRecord SmallJob(const std::string& id, int64_t second = 0) {
   job.submitted = At(second);
   job.submitted_by = "researcher/alice";
   job.initial_package = DigestOf("package");
+  job.rounds_committed = 2;
+  job.releases = 3;
+  job.clip = 0.1 + 0.2;
   return job;
 }
 
 inline RoundRecord SmallRound(const std::string& job, uint32_t number, uint32_t attempt = 1) {
   RoundRecord round;
   round.id = {JobId::Trusted(job), number, attempt};
-  round.policy = {.goal = 3, .invite_target = 4, .quorum = 2, .deadline = std::chrono::seconds(60)};
+  round.policy = {.goal = 3,
+                  .invite_target = 4,
+                  .quorum = 2,
+                  .deadline = std::chrono::seconds(60),
+                  .aggregation = AggregationMode::kMalicious,
+                  .phase_deadline = std::chrono::seconds(7)};
   round.state = Collecting{.opened = At(1), .closes = At(61), .invited = 4};
   return round;
 }

@@ -13,7 +13,6 @@ class Tasks : public StoreContract {
             .kind = TaskKind::kRoundDeadline,
             .round = {JobId::Trusted("j"), 3, 2},
             .model_version = 7,
-            .detail = "why",
             .due = At(second)};
   }
   void Add(const TaskRecord& task) {

@@ -8,6 +8,7 @@
 
 #include "coordinator/cli/inspect.h"
 #include "coordinator/cli/job_model.h"
+#include "proto/core/strings.h"
 #include "tests/support/temp_folder.h"
 
 namespace muster::cli {
@@ -36,11 +37,27 @@ TEST(JobFile, TheSmallestOneGetsTheDocumentedDefaults) {
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->spec.rounds, 10u);
   EXPECT_EQ(job->spec.round.clients, 10u);
-  EXPECT_EQ(job->spec.round.quorum, 8u);
+  EXPECT_EQ(job->spec.round.quorum, 9u) << "all but the tenth that may drop out";
   EXPECT_EQ(job->spec.cohort.ToString(), "");
   EXPECT_FALSE(job->spec.evaluation.enabled);
   EXPECT_TRUE(job->spec.personalize.enabled);
-  EXPECT_EQ(job->spec.aggregation, AggregationMode::kClear);
+  EXPECT_EQ(job->spec.aggregation, AggregationConfig()) << "secure, semi-honest";
+  EXPECT_EQ(job->spec.privacy, PrivacyConfig()) << "no differential privacy";
+}
+
+TEST(JobFile, TheQuorumFollowsWhatMayDropOutAndHidesEveryUpdate) {
+  const auto quorum = [](const std::string& round, const std::string& privacy) {
+    const auto job = Parse(StrCat(kSmallest, "round: {", round, "}\nprivacy: {", privacy, "}\n"));
+    EXPECT_TRUE(job.ok()) << job.status();
+    return job.ok() ? job->spec.round.quorum : 0;
+  };
+  EXPECT_EQ(quorum("clients: 100", ""), 90u);
+  EXPECT_EQ(quorum("clients: 100", "secure_aggregation: {drop: 0.3}"), 70u);
+  EXPECT_EQ(quorum("clients: 5", "secure_aggregation: {drop: 0.4}"), 4u) << "never fewer";
+  EXPECT_EQ(quorum("clients: 4", ""), 4u);
+  EXPECT_EQ(quorum("clients: 4", "secure_aggregation: {mode: off}"), 4u);
+  EXPECT_EQ(quorum("clients: 1", "secure_aggregation: {mode: off}"), 1u);
+  EXPECT_EQ(quorum("clients: 100, quorum: 50", ""), 50u) << "what the file says";
 }
 
 TEST(JobFile, ReadsEveryKey) {
@@ -62,7 +79,13 @@ personalize:
   {enabled: false, scope: head, train: {epochs: 3}, gate_margin: 0.02,
    calibration: {method: percentile, percentile: 99.9, examples: 32}}
 evaluation: {evaluator: role=evaluator, every: 2, deadline: 10s}
-privacy: {secure_aggregation: {mode: off}}
+privacy:
+  clip: 2.5
+  secure_aggregation:
+    {mode: malicious, drop: 0.2, corrupt: 0.05, ring_bits: 64, phase_deadline: 90s}
+  differential_privacy:
+    {mode: central, noise_multiplier: 0.7, delta: 1e-6, epsilon: 4,
+     adaptive_clip: {quantile: 0.6, rate: 0.1, noise: 3}}
 )");
   ASSERT_TRUE(job.ok()) << job.status();
   const JobSpec& spec = job->spec;
@@ -81,6 +104,28 @@ privacy: {secure_aggregation: {mode: off}}
   EXPECT_EQ(spec.personalize.calibration_examples, 32u);
   EXPECT_EQ(spec.evaluation.evaluator.ToString(), "role=evaluator");
   EXPECT_EQ(job->groups.personal, std::vector<std::string>{"head.*"});
+  EXPECT_EQ(spec.aggregation, (AggregationConfig{.mode = AggregationMode::kMalicious,
+                                                 .drop = 0.2,
+                                                 .corrupt = 0.05,
+                                                 .clip = 2.5,
+                                                 .ring_bits = 64,
+                                                 .phase_deadline = std::chrono::seconds(90)}));
+  EXPECT_EQ(spec.privacy, (PrivacyConfig{.kind = PrivacyKind::kCentral,
+                                         .noise_multiplier = 0.7,
+                                         .delta = 1e-6,
+                                         .epsilon_budget = 4,
+                                         .adaptive_clip = true,
+                                         .clip_quantile = 0.6,
+                                         .clip_rate = 0.1,
+                                         .clip_noise = 3}));
+}
+
+TEST(JobFile, AnEmptyAdaptiveClipTurnsItOnWithItsDefaults) {
+  const auto job = Parse(
+      StrCat(kSmallest, "privacy: {differential_privacy: {mode: central, adaptive_clip: {}}}\n"));
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_TRUE(job->spec.privacy.adaptive_clip);
+  EXPECT_EQ(job->spec.privacy.clip_quantile, 0.5);
 }
 
 TEST(JobFile, IsJsonAsWell) {
@@ -135,7 +180,27 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"EvaluationWithoutEvaluator", "evaluation: {every: 1}\n",
                 "evaluation.evaluator: say which device evaluates"},
         BadFile{"SecureAggregationThatIsNotThere", "privacy: {secure_aggregation: {mode: on}}\n",
-                "privacy.secure_aggregation.mode: expected off, got 'on'"},
+                "job.yaml:3:38: privacy.secure_aggregation.mode: expected one of semi-honest, "
+                "malicious, off, got 'on'"},
+        BadFile{"NoFraction", "privacy: {secure_aggregation: {drop: 0.5}}\n",
+                "privacy.secure_aggregation.drop: expected a number"},
+        BadFile{"RingBits", "privacy: {secure_aggregation: {ring_bits: 24}}\n",
+                "privacy.secure_aggregation.ring_bits: expected one of 16, 32, 64, got '24'"},
+        BadFile{
+            "PhaseDeadline", "privacy: {secure_aggregation: {phase_deadline: 10ms}}\n",
+            "privacy.secure_aggregation.phase_deadline: is 10ms; it must be from 1.0 s to 24 h"},
+        BadFile{"ClipOfZero", "privacy: {clip: 0}\n", "privacy.clip: expected a number above 0"},
+        BadFile{"UnknownPrivacyKey", "privacy: {secure_agregation: {}}\n",
+                "unknown key 'privacy.secure_agregation' (did you mean 'secure_aggregation'?)"},
+        BadFile{"NoiseOfNobody", "privacy: {differential_privacy: {epsilon: 3}}\n",
+                "privacy.differential_privacy.mode: say who adds the noise"},
+        BadFile{"NoSuchNoise", "privacy: {differential_privacy: {mode: centrl}}\n",
+                "expected one of central, distributed, off, got 'centrl' (did you mean "
+                "'central'?)"},
+        BadFile{"QuorumThatHidesNobody", "round: {clients: 10, quorum: 3}\n",
+                "job.yaml:3:30: round.quorum: is 3; secure aggregation needs at least 4 updates"},
+        BadFile{"ClientsThatCannotHide", "round: {clients: 3}\n",
+                "job.yaml:3:18: round.clients: is 3; secure aggregation needs at least 4 updates"},
         BadFile{"KeyTwice", "rounds: 1\nrounds: 2\n", "job.yaml:4:1: key 'rounds' is given twice"},
         BadFile{"NotYaml", "train: [1, 2\n", "is no YAML"},
         BadFile{"TwoDocuments", "---\nname: other\n", "more than one document"},
@@ -190,7 +255,7 @@ TEST(JobFileOverride, ReplacesAndAdds) {
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_DOUBLE_EQ(job->spec.train.momentum, 0.9);
   EXPECT_EQ(job->spec.round.clients, 5u);
-  EXPECT_EQ(job->spec.round.quorum, 4u) << "the default follows";
+  EXPECT_EQ(job->spec.round.quorum, 5u) << "the default follows";
   EXPECT_EQ(job->model.options.hidden, (std::vector<uint32_t>{8, 8}));
   EXPECT_EQ(job->spec.rounds, 2u);
 }
@@ -241,6 +306,24 @@ TEST(PrepareJob, RulesBetweenFieldsAreToldWithTheLineToo) {
   auto job = PrepareJob(*file, NoWorker);
   ASSERT_FALSE(job.ok());
   EXPECT_THAT(std::string(job.status().message()), HasSubstr("job.yaml:3:15: train.loss"));
+}
+
+TEST(PrepareJob, RulesOfPrivacyAreToldWithTheLineToo) {
+  const auto refusal = [](const std::string& privacy) {
+    const auto file = Parse(StrCat(kSmallest, "privacy: {", privacy, "}\n"));
+    EXPECT_TRUE(file.ok()) << file.status();
+    const auto job = PrepareJob(*file, NoWorker);
+    EXPECT_EQ(job.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(job.status().message());
+  };
+  EXPECT_THAT(
+      refusal("secure_aggregation: {mode: off}, differential_privacy: {mode: central}"),
+      HasSubstr("job.yaml:3:73: privacy.differential_privacy.mode is central, which needs secure"));
+  EXPECT_THAT(
+      refusal("secure_aggregation: {ring_bits: 16}, differential_privacy: {mode: distributed}"),
+      HasSubstr("job.yaml:3:43: privacy.secure_aggregation.ring_bits is 16; distributed"));
+  EXPECT_THAT(refusal("differential_privacy: {mode: distributed, adaptive_clip: {}}"),
+              HasSubstr("privacy.differential_privacy.adaptive_clip works in mode central only"));
 }
 
 class TorchScriptJob : public testing::Test {

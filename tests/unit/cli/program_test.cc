@@ -145,7 +145,8 @@ class RealCoordinator : public testing::Test {
   }
   std::string WriteJob() {
     std::ofstream(Path("job.yaml")) << "name: tiny\nmodel: {zoo: mlp, input_shape: [4], outputs: "
-                                       "2, hidden: [3]}\nround: {clients: 1, deadline: 60s}\n";
+                                       "2, hidden: [3]}\nround: {clients: 1, deadline: "
+                                       "60s}\nprivacy: {secure_aggregation: {mode: off}}\n";
     return Path("job.yaml");
   }
 
@@ -183,6 +184,10 @@ TEST_F(RealCoordinator, AJobIsSubmittedOnceShownAndCancelled) {
   EXPECT_EQ(jobs[0]["rounds_committed"], 0);
   const Json shown = MusterJson({"jobs", "show", id});
   EXPECT_EQ(shown["job"]["id"], id);
+  EXPECT_EQ(shown["job"]["aggregation"], "off: the coordinator sees every update");
+  EXPECT_EQ(shown["job"]["secure_aggregation"]["mode"], "clear");
+  EXPECT_TRUE(shown["job"]["privacy"].is_null());
+  EXPECT_EQ(first["aggregation"], shown["job"]["aggregation"]);
   EXPECT_EQ(shown["spec"]["round"]["quorum"], 1);
   EXPECT_EQ(shown["spec"]["server_optimizer"]["kind"], "fedavg");
   EXPECT_EQ(MusterJson({"jobs", "cancel", id})["job"]["phase"], "cancelled");

@@ -184,6 +184,30 @@ TEST(Progress, TheOpenRoundHasABar) {
             "round 2/3 [##########..........] 5 of 10 clients  2.1 s");
 }
 
+TEST(Progress, AnExchangeOfSecureAggregationCountsThoseThatAnswered) {
+  auto open = Round(2, v1::ROUND_PHASE_MASKING);
+  open.set_reported(8);
+  open.set_answered(4);
+  open.set_opened_unix_us(1'000'000);
+  EXPECT_EQ(OpenRoundLine(View({open}, false), {3'100'000}),
+            "round 2/3 [##########..........] 4 of 8 clients, sending masked updates  2.1 s");
+  for (const auto phase :
+       {v1::ROUND_PHASE_SHARING, v1::ROUND_PHASE_AGREEING, v1::ROUND_PHASE_UNMASKING}) {
+    open.set_phase(phase);
+    EXPECT_THAT(OpenRoundLine(View({open}, false), {3'100'000}), HasSubstr("4 of 8 clients, "));
+  }
+}
+
+TEST(Privacy, ItsLineTellsWhatIsSpentAndWhatThereIs) {
+  v1::JobPrivacy privacy;
+  privacy.set_kind(v1::PRIVACY_KIND_CENTRAL);
+  privacy.set_epsilon(3.2149);
+  privacy.set_delta(1e-5);
+  privacy.set_epsilon_budget(8);
+  EXPECT_EQ(PrivacyLine(privacy),
+            "differential privacy (central): (epsilon 3.215, delta 1e-05) so far, budget 8");
+}
+
 v1::Promotion Rollout(v1::PromotionPhase phase, uint32_t total, uint32_t live, uint32_t failed) {
   v1::Promotion promotion;
   promotion.set_phase(phase);

@@ -10,6 +10,7 @@ constexpr Timestamp kNow{5'000'000};
 JobSpec Spec(bool evaluates = false, uint32_t every = 1) {
   JobSpec spec;
   spec.rounds = 3;
+  spec.aggregation.mode = AggregationMode::kClear;
   spec.round.max_attempts = 2;
   spec.evaluation.enabled = evaluates;
   spec.evaluation.every = every;

@@ -126,8 +126,8 @@ TEST(Cancelling, AbandonsAnyOpenRound) {
 }
 
 TEST(Policy, InvitesTheCeilingOfTheOverSelection) {
-  EXPECT_EQ(PolicyOf({.clients = 10, .over_selection = 1.25}).invite_target, 13u);
-  EXPECT_EQ(PolicyOf({.clients = 10, .over_selection = 1.0}).invite_target, 10u);
+  EXPECT_EQ(PolicyOf({.clients = 10, .over_selection = 1.25}, {}).invite_target, 13u);
+  EXPECT_EQ(PolicyOf({.clients = 10, .over_selection = 1.0}, {}).invite_target, 10u);
 }
 
 // Whatever comes in whatever order, a round keeps its counts in bounds and ends at its deadline.

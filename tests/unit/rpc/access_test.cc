@@ -10,6 +10,7 @@
 #include "muster/v1/device.pb.h"
 #include "muster/v1/enrolment.pb.h"
 #include "muster/v1/operator.pb.h"
+#include "muster/v1/secagg.pb.h"
 
 namespace muster {
 namespace {
@@ -33,6 +34,14 @@ const Row kTable[] = {
     {"DeviceService", "SubmitUpdate", {kDevice}},
     {"DeviceService", "SubmitResult", {kDevice}},
     {"DeviceService", "ReportState", {kDevice}},
+    {"SecureAggregationService", "Join", {kDevice}},
+    {"SecureAggregationService", "Advertise", {kDevice}},
+    {"SecureAggregationService", "Share", {kDevice}},
+    {"SecureAggregationService", "SubmitMasked", {kDevice}},
+    {"SecureAggregationService", "Agree", {kDevice}},
+    {"SecureAggregationService", "Unmask", {kDevice}},
+    {"SecureAggregationService", "Refuse", {kDevice}},
+    {"SecureAggregationService", "Await", {kDevice}},
     {"BlobService", "StatUpload", kIdentified},
     {"BlobService", "Upload", kIdentified},
     {"BlobService", "Download", kIdentified},
@@ -93,7 +102,8 @@ TEST(Access, NoMethodOfAnyServiceIsMissingFromTheTable) {
   std::set<std::string> existing;
   for (const auto* file :
        {v1::UploadChunk::descriptor()->file(), v1::CheckInRequest::descriptor()->file(),
-        v1::EnrolRequest::descriptor()->file(), v1::SubmitJobRequest::descriptor()->file()}) {
+        v1::EnrolRequest::descriptor()->file(), v1::SubmitJobRequest::descriptor()->file(),
+        v1::JoinRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       const auto* service = file->service(s);
       for (int m = 0; m < service->method_count(); ++m) {

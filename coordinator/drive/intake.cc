@@ -1,0 +1,302 @@
+#include "coordinator/drive/intake.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "coordinator/drive/offers.h"
+#include "coordinator/drive/transitions.h"
+#include "proto/core/status.h"
+#include "proto/core/strings.h"
+
+namespace muster {
+namespace {
+
+// The one phase in which the sum takes updates.
+bool TakesUpdates(const RoundRecord& round) {
+  if (round.policy.aggregation == AggregationMode::kClear) {
+    return std::holds_alternative<Collecting>(round.state);
+  }
+  return std::holds_alternative<Masking>(round.state);
+}
+
+std::string LateReason(const RoundRecord& round) {
+  return StrCat("late: the round is ", PhaseName(round.state));
+}
+
+std::string OwnerOf(const DeviceId& device) { return StagingOwner("device", device.value()); }
+
+}  // namespace
+
+UpdateIntake::UpdateIntake(DriveContext& context) : context_(context), thread_([this] { Run(); }) {}
+
+UpdateIntake::~UpdateIntake() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    arrived_.notify_all();
+  }
+  thread_.join();
+  for (auto& [round, batch] : queue_) {
+    for (Pending& pending : batch) {
+      pending.answer(absl::UnavailableError("the coordinator is stopping; offer the update again"));
+    }
+  }
+}
+
+void UpdateIntake::Offer(const DeviceId& device, const UpdateOffer& offer, Answer answer) {
+  Enqueue({.device = device, .offer = offer, .answer = std::move(answer)});
+}
+
+void UpdateIntake::OfferMasked(const DeviceId& device, const secagg::MaskedOffer& offer,
+                               std::string message, Answer answer) {
+  Enqueue({.device = device,
+           .offer = {.invocation = offer.invocation,
+                     .update = offer.report.vector,
+                     .metering = offer.metering},
+           .masked = std::move(message),
+           .answer = std::move(answer)});
+}
+
+void UpdateIntake::Enqueue(Pending pending) {
+  auto decided = Check(pending);
+  if (!decided.ok()) return pending.answer(decided.status());
+  if (decided->has_value()) return pending.answer(**decided);
+  std::lock_guard lock(mutex_);
+  queue_[pending.round].push_back(std::move(pending));
+  arrived_.notify_one();
+}
+
+absl::StatusOr<std::optional<OfferAnswer>> UpdateIntake::Check(Pending& pending) {
+  const UpdateOffer& offer = pending.offer;
+  std::optional<OfferAnswer> decided;
+  SumShape shape;
+  bool late = false;
+  MUSTER_RETURN_IF_ERROR(context_.store.Read([&](const StoreReader& reader) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(const InvocationRecord invocation,
+                            FindOwn(reader, pending.device, offer.invocation));
+    pending.round = invocation.round;
+    decided = AnswerIfDecided(invocation, offer.update);
+    if (!decided && invocation.function != FunctionKind::kTrain) {
+      decided = RefusedAnswer("only training makes updates; report a result instead");
+    }
+    MUSTER_ASSIGN_OR_RETURN(const RoundRecord round, reader.FindRound(invocation.round));
+    const bool secure = round.policy.aggregation != AggregationMode::kClear;
+    if (!decided && secure && pending.masked.empty()) {
+      decided = RefusedAnswer("this round takes masked vectors alone: no update in the clear");
+    }
+    if (!decided && !TakesUpdates(round)) decided = RefusedAnswer(LateReason(round));
+    late = decided && decided->verdict == Verdict::kRefused;
+    if (decided) return absl::OkStatus();
+    MUSTER_ASSIGN_OR_RETURN(shape, ShapeOf(reader, round));
+    return absl::OkStatus();
+  }));
+  if (late) DropLate(pending);
+  if (decided) return decided;
+
+  MUSTER_ASSIGN_OR_RETURN(auto staged,
+                          context_.staging.Open(OwnerOf(pending.device), offer.update));
+  const absl::Status fits = CheckUpload(*staged, shape);
+  if (!absl::IsInvalidArgument(fits)) {
+    MUSTER_RETURN_IF_ERROR(fits);
+    return decided;
+  }
+  MUSTER_ASSIGN_OR_RETURN(decided,
+                          RefuseForGood(context_, pending.device, offer.invocation, offer.update,
+                                        offer.metering, std::string(fits.message())));
+  context_.staging.Remove(OwnerOf(pending.device), offer.update).IgnoreError();
+  return decided;
+}
+
+// The keys of a device that was late may be public by now: its masked vector must not stay.
+void UpdateIntake::DropLate(const Pending& pending) {
+  if (pending.masked.empty()) return;
+  context_.staging.Remove(OwnerOf(pending.device), pending.offer.update).IgnoreError();
+}
+
+void UpdateIntake::Run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    auto first = queue_.begin();
+    const RoundId round = first->first;
+    std::vector<Pending>& waiting = first->second;
+    const size_t take = std::min(waiting.size(), context_.options.max_staged_batch);
+    std::vector<Pending> batch(
+        std::make_move_iterator(waiting.begin()),
+        std::make_move_iterator(waiting.begin() + static_cast<ptrdiff_t>(take)));
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<ptrdiff_t>(take));
+    if (waiting.empty()) queue_.erase(first);
+    lock.unlock();
+    CommitBatch(round, std::move(batch));
+    DropClosedRounds();
+    lock.lock();
+  }
+}
+
+absl::Status UpdateIntake::Load(const RoundRecord& round, const SumShape& shape,
+                                Accumulator& accumulator) {
+  if (accumulator.sum != nullptr && accumulator.durable == round.partial_sum) {
+    return absl::OkStatus();
+  }
+  // Nothing yet, or another replica or an aborted commit moved the durable sum: start from it.
+  accumulator.sum.reset();
+  MUSTER_ASSIGN_OR_RETURN(accumulator.sum, OpenRoundSum(context_.blobs, shape, round.partial_sum));
+  accumulator.durable = round.partial_sum;
+  return absl::OkStatus();
+}
+
+// Adds every member whose staged file is still there; those that cannot be added are answered and
+// leave `members`.
+absl::Status UpdateIntake::AddAll(std::vector<Pending*>& members, Accumulator& accumulator) {
+  std::vector<Pending*> added;
+  for (Pending* member : members) {
+    RoundSum& sum = *accumulator.sum;
+    if (absl::Status room = sum.CanAdd(member->offer.examples); !room.ok()) {
+      member->answer(RefusedAnswer(std::string(room.message())));
+      continue;
+    }
+    auto staged = context_.staging.Open(OwnerOf(member->device), member->offer.update);
+    if (!staged.ok()) {
+      member->answer(staged.status());
+      continue;
+    }
+    // An error leaves it half added: the accumulator is void.
+    MUSTER_RETURN_IF_ERROR(sum.Add(**staged, member->offer.examples));
+    added.push_back(member);
+  }
+  members = std::move(added);
+  return absl::OkStatus();
+}
+
+// Answers and drops whoever was decided while it waited, and repeated offers in the same batch.
+absl::Status UpdateIntake::DropDecided(const RoundId& id, std::vector<Pending*>& members,
+                                       RoundRecord& round, SumShape& shape) {
+  return context_.store.Read([&](const StoreReader& reader) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(round, reader.FindRound(id));
+    MUSTER_ASSIGN_OR_RETURN(shape, ShapeOf(reader, round));
+    std::set<InvocationId> seen;
+    std::erase_if(members, [&](Pending* member) {
+      auto invocation = reader.FindInvocation(member->offer.invocation);
+      if (!invocation.ok()) {
+        member->answer(invocation.status());
+        return true;
+      }
+      auto decided = AnswerIfDecided(*invocation, member->offer.update);
+      if (!decided && !TakesUpdates(round)) decided = RefusedAnswer(LateReason(round));
+      if (decided) {
+        if (decided->verdict == Verdict::kRefused) DropLate(*member);
+        member->answer(*decided);
+        return true;
+      }
+      if (seen.insert(member->offer.invocation).second) return false;
+      member->answer(absl::AbortedError("the same update is being committed; offer it again"));
+      return true;
+    });
+    return absl::OkStatus();
+  });
+}
+
+absl::Status UpdateIntake::CommitRows(const RoundId& id, const std::vector<Pending*>& members,
+                                      const Digest& before, const Digest& durable) {
+  return Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
+    const Timestamp now = context_.clock.Now();
+    MUSTER_ASSIGN_OR_RETURN(RoundRecord current, tx.FindRound(id));
+    if (!(current.partial_sum == before)) {
+      return absl::UnavailableError("another replica moved the sum; offer the update again");
+    }
+    if (!TakesUpdates(current)) {
+      return absl::UnavailableError("the round closed meanwhile; offer the update again");
+    }
+    DevicesReported reported;
+    for (const Pending* member : members) {
+      const UpdateOffer& offer = member->offer;
+      MUSTER_ASSIGN_OR_RETURN(InvocationRecord invocation, tx.FindInvocation(offer.invocation));
+      if (invocation.status != InvocationStatus::kOpen) {
+        return absl::UnavailableError("a member was decided meanwhile; offer the update again");
+      }
+      invocation.status = InvocationStatus::kReported;
+      invocation.update = offer.update;
+      invocation.examples = offer.examples;
+      invocation.metrics = offer.metrics;
+      invocation.finished = now;
+      uint64_t runs = 1;
+      if (member->masked.empty()) {
+        invocation.metering = offer.metering;
+      } else {
+        // The run itself was counted with the advert.
+        invocation.metering.bytes_up = offer.metering.bytes_up;
+        runs = 0;
+        MUSTER_RETURN_IF_ERROR(tx.AddSecAggMessage({.round = id,
+                                                    .step = SecAggStep::kMasked,
+                                                    .device = member->device,
+                                                    .message = member->masked}));
+      }
+      MUSTER_RETURN_IF_ERROR(tx.PutInvocation(invocation));
+      MUSTER_RETURN_IF_ERROR(CountUsage(tx, id.job.value(), member->device, offer.metering, runs));
+      ++reported.count;
+      reported.examples += offer.examples;
+      current.bytes_up += offer.metering.bytes_up;
+      current.bytes_down += offer.metering.bytes_down;
+    }
+    current.partial_sum = durable;
+    RoundEvent event = reported;
+    if (std::holds_alternative<Masking>(current.state)) event = DevicesAnswered{reported.count};
+    MUSTER_ASSIGN_OR_RETURN(auto ignored,
+                            ApplyToRound(tx, after, current, event, now, context_.options));
+    if (ignored) return absl::InternalError(StrCat("a sum was refused: ", ignored->why));
+    return absl::OkStatus();
+  });
+}
+
+void UpdateIntake::CommitBatch(const RoundId& id, std::vector<Pending> batch) {
+  std::vector<Pending*> members;
+  for (Pending& pending : batch) members.push_back(&pending);
+  Accumulator& accumulator = accumulators_[id];
+  const auto answer_all = [&](const absl::Status& status) {
+    accumulators_.erase(id);
+    for (Pending* member : members) member->answer(status);
+  };
+
+  RoundRecord round;
+  SumShape shape;
+  absl::Status status = DropDecided(id, members, round, shape);
+  if (!status.ok()) return answer_all(status);
+  if (members.empty()) return;
+  if (status = Load(round, shape, accumulator); !status.ok()) return answer_all(status);
+  if (status = AddAll(members, accumulator); !status.ok()) return answer_all(status);
+  if (members.empty()) return;
+  auto durable = accumulator.sum->WriteTo(context_.blobs);
+  if (!durable.ok()) return answer_all(durable.status());
+
+  const Digest before = round.partial_sum;
+  status = CommitRows(id, members, before, *durable);
+  if (!status.ok()) {
+    context_.blobs.Delete(*durable).IgnoreError();
+    return answer_all(status);
+  }
+  accumulator.durable = *durable;
+  if (!before.empty() && !(before == *durable)) context_.blobs.Delete(before).IgnoreError();
+  for (Pending* member : members) {
+    context_.staging.Remove(OwnerOf(member->device), member->offer.update).IgnoreError();
+    member->answer(OfferAnswer{Verdict::kAccepted, ""});
+  }
+}
+
+void UpdateIntake::DropClosedRounds() {
+  std::erase_if(accumulators_, [&](const auto& entry) {
+    bool open = false;
+    context_.store
+        .Read([&](const StoreReader& reader) -> absl::Status {
+          MUSTER_ASSIGN_OR_RETURN(const RoundRecord round, reader.FindRound(entry.first));
+          open = TakesUpdates(round);
+          return absl::OkStatus();
+        })
+        .IgnoreError();
+    return !open;
+  });
+}
+
+}  // namespace muster
