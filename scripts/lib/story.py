@@ -46,7 +46,7 @@ def idx(folder, split):
             "labels": str(folder / f"{split}-labels-idx1-ubyte")}
 
 
-def job_file(rounds, devices):
+def job_file(rounds, devices, aggregation):
     return {
         "name": MODEL,
         "model": {"zoo": "lenet5", "input_shape": [1, 28, 28], "outputs": 10},
@@ -61,7 +61,7 @@ def job_file(rounds, devices):
                         "train": {"learning_rate": 0.005, "momentum": 0.9, "epochs": 2,
                                   "batch_size": 32},
                         "calibration": {"method": "min_max", "examples": 256}},
-        "privacy": {"secure_aggregation": {"mode": "off"}},
+        "privacy": {"secure_aggregation": {"mode": aggregation}},
     }
 
 
@@ -150,9 +150,16 @@ class Story:
         return sum(d.get("last_seen_unix_us", 0) > 0 for d in devices) == len(self.devices) + 1
 
     def train(self):
-        chapter(3, f"{self.options.rounds} rounds of training, aggregated in the clear")
+        secure = self.options.aggregation != "off"
+        chapter(3, f"{self.options.rounds} rounds of training, "
+                   + (f"securely aggregated ({self.options.aggregation})" if secure
+                      else "aggregated in the clear"))
+        if secure:
+            say("   each device masks its update; the masks cancel in the sum, which is all that the")
+            say("   coordinator ever sees")
         path = self.out / "job.json"
-        path.write_text(json.dumps(job_file(self.options.rounds, len(self.devices)), indent=2))
+        job = job_file(self.options.rounds, len(self.devices), self.options.aggregation)
+        path.write_text(json.dumps(job, indent=2))
         began = time.monotonic()
         code = subprocess.run([str(a) for a in self.coordinator.command("run", path)],
                               check=False).returncode
@@ -163,6 +170,7 @@ class Story:
         job = self.coordinator.muster_json("jobs", "show", jobs[0]["id"])
         rounds = [r for r in job["rounds"] if r["phase"] == "committed"]
         self.report["rounds"] = len(rounds)
+        self.report["aggregation"] = self.options.aggregation
         self.report["training_seconds"] = round(time.monotonic() - began, 1)
         self.report["accuracy_per_round"] = [r.get("evaluation", {}).get("accuracy")
                                              for r in rounds]
@@ -261,6 +269,8 @@ def main():
     parser.add_argument("--report")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--devices", type=int, default=10)
+    parser.add_argument("--aggregation", default="semi-honest",
+                        choices=["semi-honest", "malicious", "off"])
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     if options.rounds < 1 or options.devices < 1:

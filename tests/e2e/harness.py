@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
 from fleet import Coordinator, Device, Processes, StoryError, wait_for  # noqa: E402, F401
 
-BIN = pathlib.Path(os.environ.get("MUSTER_BIN", ROOT / "build" / "dev" / "bin"))
+BIN = pathlib.Path(os.environ.get("MUSTER_BIN", ROOT / "build" / "dev" / "bin")).resolve()
 SIDE = 12        # pixels of a synthetic image's side
 CLASSES = 4
 
