@@ -24,6 +24,8 @@
 #include "client/agent/packages.h"
 #include "client/agent/reconciler.h"
 #include "client/agent/runner.h"
+#include "client/agent/secagg_identity.h"
+#include "client/agent/secure_update.h"
 #include "client/agent/state_dir.h"
 #include "client/agent/text.h"
 #include "client/functions/function_host.h"
@@ -115,6 +117,7 @@ struct Agent::Impl {
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<HostedServing> serving;
   std::unique_ptr<PackageLoader> packages;
+  std::unique_ptr<SecureUpdate> secure;
   std::unique_ptr<Runner> runner;
   std::unique_ptr<Reconciler> reconciler;
   std::unique_ptr<DataProbe> data;
@@ -224,7 +227,8 @@ absl::Status Agent::Impl::OpenParts() {
                           PackageVerifier::FromPublicKeyPem(identity.package_key_pem));
   packages = std::make_unique<PackageLoader>(std::move(verifier), *cache, *journal);
   const FunctionSettings settings{ToDataSource(config.data), config.worker.memory_bytes};
-  runner = std::make_unique<Runner>(dir, settings, *journal, *packages, run);
+  secure = std::make_unique<SecureUpdate>(dir, *journal, random, clock);
+  runner = std::make_unique<Runner>(dir, settings, *journal, *packages, run, *secure);
   reconciler = std::make_unique<Reconciler>(dir, identity.id, settings, *journal, *cache, *packages,
                                             run, *serving);
   data = std::make_unique<DataProbe>(config.data);
@@ -260,8 +264,9 @@ absl::Status Agent::Impl::Connect() {
     if (identity.Expired(clock.Now())) return absl::OkStatus();
     return channel.status();
   }
+  MUSTER_ASSIGN_OR_RETURN(auto signer, SecAggIdentity::From(identity, clock));
   std::lock_guard guard(uplink_mutex);
-  uplink_now = MakeUplink(*std::move(channel));
+  uplink_now = MakeUplink(*std::move(channel), std::move(signer));
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 #include "client/agent/journal.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "client/agent/text.h"
@@ -32,6 +33,15 @@ constexpr char kSchema1[] = R"sql(
   CREATE TABLE floor (name BLOB PRIMARY KEY, security_version INTEGER NOT NULL) WITHOUT ROWID;
   PRAGMA user_version = 1;
 )sql";
+
+constexpr char kSchema2[] = R"sql(
+  CREATE TABLE secagg_session (
+    invocation BLOB PRIMARY KEY, params BLOB NOT NULL, phase INTEGER NOT NULL,
+    masking BLOB NOT NULL, state BLOB NOT NULL, updated INTEGER NOT NULL);
+  PRAGMA user_version = 2;
+)sql";
+constexpr const char* kSchemas[] = {kSchema1, kSchema2};  // never edited once released
+constexpr int64_t kVersion = std::size(kSchemas);
 
 constexpr int64_t kNoAnswer = 0, kUpdateAnswer = 1, kResultAnswer = 2;
 constexpr char kColumns[] =
@@ -108,15 +118,17 @@ absl::Status Journal::Migrate() {
   MUSTER_ASSIGN_OR_RETURN(auto query, db_->Prepare("PRAGMA user_version"));
   MUSTER_RETURN_IF_ERROR(query.Step().status());
   const int64_t version = query.Integer(0);
-  if (version == 1) return absl::OkStatus();
-  if (version != 0) {
+  if (version == kVersion) return absl::OkStatus();
+  if (version < 0 || version > kVersion) {
     return absl::FailedPreconditionError(
         Cat("the journal has version ", version,
             ", made by a newer muster-client: run that one, or move journal.db away"));
   }
   query = SqliteStatement(db_.get(), nullptr);  // an open read would bar the transaction
   MUSTER_ASSIGN_OR_RETURN(auto transaction, SqliteTransaction::Begin(*db_));
-  MUSTER_RETURN_IF_ERROR(db_->Execute(kSchema1));
+  for (int64_t next = version; next < kVersion; ++next) {
+    MUSTER_RETURN_IF_ERROR(db_->Execute(kSchemas[next]));
+  }
   return transaction.Commit();
 }
 
@@ -177,6 +189,7 @@ absl::Status Journal::MarkAnswered(const InvocationId& id, const std::string& ou
                             db_->Prepare("UPDATE invocation SET stage = 3, outcome = ?, "
                                          "personal_of = x'' WHERE id = ? AND stage < 3"));
     MUSTER_RETURN_IF_ERROR(update.Bind(outcome).Bind(id.value()).Run());
+    MUSTER_RETURN_IF_ERROR(DeleteSecAggSession(id));
     MUSTER_ASSIGN_OR_RETURN(
         auto trim, db_->Prepare("DELETE FROM invocation WHERE stage = 3 AND seq NOT IN (SELECT seq "
                                 "FROM invocation WHERE stage = 3 ORDER BY seq DESC LIMIT ?)"));

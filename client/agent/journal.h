@@ -1,7 +1,7 @@
 // What must survive kill -9 and power cuts: how far each invocation got, the answers that were
-// computed, the desired state, the last good models, the anti-rollback floors, metering not
-// reported yet. Every method is one durable transaction (SQLite, WAL, synchronous=FULL).
-// Thread-safe.
+// computed, open sessions of secure aggregation, the desired state, the last good models, the
+// anti-rollback floors, metering not reported yet. Every method is one durable transaction (SQLite,
+// WAL, synchronous=FULL). Thread-safe.
 //
 // A full disk is ResourceExhausted; then the method changed nothing.
 #pragma once
@@ -19,6 +19,7 @@
 #include "client/agent/sqlite.h"
 #include "client/agent/types.h"
 #include "proto/core/device_messages.h"
+#include "proto/core/secagg_messages.h"
 
 namespace muster {
 
@@ -34,6 +35,16 @@ struct JournalEntry {
   std::optional<Answer> answer;  // from kReady on; none if it was forgotten before
   std::string personal_of;       // model whose new personal parameters wait in the work folder
   std::string outcome;           // how it ended, in words
+};
+
+// How far an invocation's secure aggregation got. The state is sealed; the journal does not look
+// into it.
+struct SecAggSession {
+  std::optional<secagg::Params> params;  // none if the session ended before they were known
+  secagg::Phase phase = secagg::Phase::kAdvertise;  // that is due next
+  Metering masking;                                 // what masking cost
+  std::string sealed;
+  Timestamp updated;
 };
 
 // A model that this device serves: its file and how it came about.
@@ -56,10 +67,17 @@ class Journal {
   // The first answer stays: a second one is dropped, and the call is OK.
   absl::Status StoreAnswer(const InvocationId& id, const Answer& answer,
                            const std::string& personal_of = "");
+  // Forgets the invocation's secure aggregation, if there was any.
   absl::Status MarkAnswered(const InvocationId& id, const std::string& outcome);
   absl::StatusOr<std::optional<JournalEntry>> Find(const InvocationId& id);
   absl::StatusOr<std::vector<JournalEntry>> Unfinished();          // not answered, oldest first
   absl::StatusOr<std::vector<JournalEntry>> Recent(size_t limit);  // newest first
+
+  // Secure aggregation: the newest state of an invocation's session. DataLoss if what was stored
+  // cannot be read.
+  absl::Status PutSecAggSession(const InvocationId& id, const SecAggSession& session);
+  absl::StatusOr<std::optional<SecAggSession>> FindSecAggSession(const InvocationId& id);
+  absl::Status DeleteSecAggSession(const InvocationId& id);
 
   // Desired state. A lower generation than the stored one changes nothing.
   absl::Status SetDesired(const DesiredState& desired);

@@ -21,7 +21,6 @@ namespace {
 using text::Cat;
 using text::View;
 
-constexpr char kUpdateFile[] = "update.f32";
 constexpr char kPersonalFile[] = "personal.f32";
 
 Bounds::Clock::time_point ToClock(Timestamp time) {
@@ -36,14 +35,6 @@ bool BreaksOff(const absl::Status& status) {
 }
 
 }  // namespace
-
-Uplink MakeUplink(std::shared_ptr<grpc::ChannelInterface> channel) {
-  Uplink uplink;
-  uplink.device = v1::DeviceService::NewStub(channel);
-  uplink.blobs = std::make_shared<BlobTransfer>(channel);
-  uplink.channel = std::move(channel);
-  return uplink;
-}
 
 worker::v1::WorkerRequest MakeWorkerRequest(const StateDir& dir, const FunctionSettings& settings,
                                             const LoadedPackage& package,
@@ -201,20 +192,21 @@ absl::StatusOr<Answer> Runner::ReadReply(const Invocation& invocation, const Loa
   }
   const std::filesystem::path folder = dir_.work(invocation.id.value());
   std::error_code error;
-  const uint64_t bytes = std::filesystem::file_size(folder / kUpdateFile, error);
+  const std::filesystem::path update = dir_.update(invocation.id.value());
+  const uint64_t bytes = std::filesystem::file_size(update, error);
   const uint64_t expected = package.manifest.layout.shared_size() * sizeof(float);
   if (error || bytes != expected) {
     return absl::InternalError(Cat("the function left an update of ", error ? 0 : bytes,
                                    " bytes where the layout needs ", expected));
   }
-  MUSTER_RETURN_IF_ERROR(FsyncFile(folder / kUpdateFile));
+  MUSTER_RETURN_IF_ERROR(FsyncFile(update));
   if (HasPersonal(package.manifest.layout)) {
     MUSTER_RETURN_IF_ERROR(FsyncFile(folder / kPersonalFile));
     *personal_of = package.manifest.name.value();
   }
   MUSTER_RETURN_IF_ERROR(FsyncDirectory(folder));
   MUSTER_RETURN_IF_ERROR(FsyncDirectory(dir_.work()));
-  MUSTER_ASSIGN_OR_RETURN(const Digest digest, Sha256File(folder / kUpdateFile));
+  MUSTER_ASSIGN_OR_RETURN(const Digest digest, Sha256File(update));
   metering.bytes_up = bytes;
   const UpdateOffer offer{invocation.id, digest, reply.examples(), ReadMetrics(reply), metering};
   MUSTER_RETURN_IF_ERROR(DecodeUpdateOffer(EncodeUpdateOffer(offer)).status());
@@ -235,6 +227,7 @@ absl::Status Runner::SendAnswer(const InvocationId& id, const Uplink& uplink,
   MUSTER_RETURN_IF_ERROR(InstallPersonal(*entry));
   absl::StatusOr<OfferAnswer> answer;
   if (const auto* update = std::get_if<UpdateOffer>(&*entry->answer)) {
+    if (entry->invocation.secure) return SendSecure(*entry, uplink, bounds);
     // After it was taken once its file is gone here, and the coordinator needs no second one.
     const bool upload = entry->stage != Stage::kAnswered;
     answer = SendUpdate(*update, upload, uplink, bounds);
@@ -260,11 +253,21 @@ absl::Status Runner::SendAnswer(const InvocationId& id, const Uplink& uplink,
   return absl::OkStatus();
 }
 
+absl::Status Runner::SendSecure(const JournalEntry& entry, const Uplink& uplink,
+                                const Bounds& bounds) {
+  const InvocationId& id = entry.invocation.id;
+  MUSTER_ASSIGN_OR_RETURN(const std::string outcome, secure_.Run(entry, uplink, bounds));
+  LogInfo("secure aggregation ended", {{"invocation", id.value()}, {"outcome", outcome}});
+  MUSTER_RETURN_IF_ERROR(journal_.MarkAnswered(id, outcome));
+  RemoveWork(id);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<OfferAnswer> Runner::SendUpdate(const UpdateOffer& offer, bool upload,
                                                const Uplink& uplink, const Bounds& bounds) {
   if (upload) {
-    MUSTER_RETURN_IF_ERROR(uplink.blobs->Upload(
-        offer.update, dir_.work(offer.invocation.value()) / kUpdateFile, bounds));
+    MUSTER_RETURN_IF_ERROR(
+        uplink.blobs->Upload(offer.update, dir_.update(offer.invocation.value()), bounds));
   }
   grpc::ClientContext context;
   context.set_deadline(bounds.CallDeadline());

@@ -3,6 +3,8 @@
 //
 //   fetch and verify -> attempt recorded -> worker -> files fsynced -> answer stored -> personal
 //   parameters installed -> update uploaded -> answer sent -> marked answered -> files removed
+//
+// A secure invocation's update is handed to secure aggregation instead (secure_update.h).
 #pragma once
 
 #include <functional>
@@ -12,9 +14,9 @@
 #include "client/agent/bounds.h"
 #include "client/agent/journal.h"
 #include "client/agent/packages.h"
+#include "client/agent/secure_update.h"
 #include "client/agent/state_dir.h"
-#include "client/agent/transfer.h"
-#include "muster/v1/device.grpc.pb.h"
+#include "client/agent/uplink.h"
 #include "muster/worker/v1/worker.pb.h"
 
 namespace muster {
@@ -26,14 +28,6 @@ inline constexpr uint32_t kMaxAttempts = 5;
 using RunWorker = std::function<absl::StatusOr<worker::v1::WorkerReply>(
     const worker::v1::WorkerRequest& request, const Bounds& bounds)>;
 
-// What talks to the coordinator over one channel; replaced when the certificate is renewed.
-struct Uplink {
-  std::shared_ptr<grpc::ChannelInterface> channel;
-  std::shared_ptr<v1::DeviceService::StubInterface> device;
-  std::shared_ptr<BlobTransfer> blobs;
-};
-Uplink MakeUplink(std::shared_ptr<grpc::ChannelInterface> channel);
-
 struct FunctionSettings {
   worker::v1::DataSource data;
   uint64_t memory_bytes = 0;
@@ -42,12 +36,13 @@ struct FunctionSettings {
 class Runner {
  public:
   Runner(StateDir dir, FunctionSettings settings, Journal& journal, PackageLoader& packages,
-         RunWorker run)
+         RunWorker run, SecureUpdate& secure)
       : dir_(std::move(dir)),
         settings_(std::move(settings)),
         journal_(journal),
         packages_(packages),
-        run_(std::move(run)) {}
+        run_(std::move(run)),
+        secure_(secure) {}
 
   // After a restart: finishes what stored answers promise, removes what nobody needs.
   absl::Status Recover();
@@ -69,6 +64,7 @@ class Runner {
                                    const worker::v1::WorkerReply& reply, uint64_t bytes_down,
                                    std::string* personal_of);
   absl::Status InstallPersonal(const JournalEntry& entry);
+  absl::Status SendSecure(const JournalEntry& entry, const Uplink& uplink, const Bounds& bounds);
   absl::StatusOr<OfferAnswer> SendUpdate(const UpdateOffer& offer, bool upload,
                                          const Uplink& uplink, const Bounds& bounds);
   absl::StatusOr<OfferAnswer> SendResult(const ResultOffer& offer, const Uplink& uplink,
@@ -80,6 +76,7 @@ class Runner {
   Journal& journal_;
   PackageLoader& packages_;
   const RunWorker run_;
+  SecureUpdate& secure_;
 };
 
 // Shared with the reconciler.

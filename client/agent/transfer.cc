@@ -1,13 +1,12 @@
 #include "client/agent/transfer.h"
 
 #include <fcntl.h>
-#include <grpcpp/client_context.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <stop_token>
 #include <string>
 
+#include "client/agent/call.h"
 #include "client/agent/core.h"
 #include "client/agent/text.h"
 #include "muster/v1/blob.grpc.pb.h"
@@ -21,24 +20,6 @@ namespace muster {
 namespace {
 
 using text::Cat;
-
-// A call that ends when the work is told to stop.
-class Call {
- public:
-  Call(const Bounds& bounds, Bounds::Clock::duration limit)
-      : cancel_(bounds.stop, Cancel{&context_}) {
-    context_.set_deadline(bounds.CallDeadline(limit));
-  }
-  grpc::ClientContext* context() { return &context_; }
-
- private:
-  struct Cancel {
-    grpc::ClientContext* context;
-    void operator()() const { context->TryCancel(); }
-  };
-  grpc::ClientContext context_;
-  std::stop_callback<Cancel> cancel_;
-};
 
 }  // namespace
 

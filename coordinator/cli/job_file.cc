@@ -41,6 +41,9 @@ constexpr Choices<AggregationMode, 3> kAggregationModes = {
     {{"semi-honest", AggregationMode::kSemiHonest},
      {"malicious", AggregationMode::kMalicious},
      {"off", AggregationMode::kClear}}};
+constexpr Choices<MaskCipher, 3> kMaskCiphers = {{{"aes-128", MaskCipher::kAes128Ctr},
+                                                  {"aes-256", MaskCipher::kAes256Ctr},
+                                                  {"chacha20", MaskCipher::kChaCha20}}};
 constexpr Choices<uint32_t, 3> kRingBits = {{{"16", 16}, {"32", 32}, {"64", 64}}};
 constexpr Choices<PrivacyKind, 3> kPrivacyKinds = {{{"central", PrivacyKind::kCentral},
                                                     {"distributed", PrivacyKind::kDistributed},
@@ -188,6 +191,7 @@ void ReadSecureAggregation(Section section, AggregationConfig& config) {
   section.Real("drop", kClients, config.drop);
   section.Real("corrupt", kClients, config.corrupt);
   section.Choice("ring_bits", kRingBits, config.ring_bits);
+  section.Choice("cipher", kMaskCiphers, config.cipher);
   section.Time("phase_deadline", limits::kMinPhaseDeadline, limits::kMaxPhaseDeadline,
                config.phase_deadline);
   section.Finish();

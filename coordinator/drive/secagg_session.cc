@@ -107,6 +107,7 @@ absl::StatusOr<secagg::Params> MakeParams(const JobRecord& job, const RoundRecor
   params.weighted = !private_sum;
   params.examples_cap = private_sum ? 1 : std::max<uint64_t>(examples_cap, 1);
   params.ring_bits = spec.aggregation.ring_bits;
+  params.cipher = spec.aggregation.cipher;
   params.clip = job.clip > 0 ? job.clip : spec.aggregation.clip;
   params.min_clients = spec.round.quorum;
   params.max_clients = spec.round.clients;

@@ -90,6 +90,7 @@ absl::StatusOr<AggregationConfig> Decode(const Field& at, const v1::AggregationC
     return Refuse(at["ring_bits"], StrCat(wire.ring_bits(), " is none of 16, 32 and 64"));
   }
   decoded.ring_bits = wire.ring_bits();
+  MUSTER_ASSIGN_OR_RETURN(decoded.cipher, DecodeEnum(at["cipher"], kMaskCiphers, wire.cipher()));
   MUSTER_ASSIGN_OR_RETURN(decoded.phase_deadline,
                           DecodeDuration(at["phase_deadline_us"], wire.phase_deadline_us(),
                                          limits::kMinPhaseDeadline, limits::kMaxPhaseDeadline));
@@ -174,6 +175,7 @@ void Encode(const AggregationConfig& config, v1::AggregationConfig& wire) {
   wire.set_corrupt(config.corrupt);
   wire.set_clip(config.clip);
   wire.set_ring_bits(config.ring_bits);
+  wire.set_cipher(EncodeEnum(kMaskCiphers, config.cipher));
   wire.set_phase_deadline_us(config.phase_deadline.count());
 }
 

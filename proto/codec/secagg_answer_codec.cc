@@ -141,15 +141,6 @@ void Encode(const secagg::UnmaskRequest& request, v1::SecAggUnmaskRequest* out) 
 absl::StatusOr<secagg::Outcome> Decode(const Field& at, const v1::SecAggOutcome& wire) {
   secagg::Outcome decoded;
   decoded.committed = wire.committed();
-  if (wire.committed()) {
-    MUSTER_RETURN_IF_ERROR(CheckRange(at["transcript"], wire.transcript().size(), 1,
-                                      limits::kMaxSecAggTranscriptBytes, "bytes"));
-    MUSTER_RETURN_IF_ERROR(CheckSignature(at["signature"], wire.signature()));
-  } else if (!wire.transcript().empty() || !wire.signature().empty()) {
-    return Refuse(at["transcript"], "belongs to a committed outcome only");
-  }
-  decoded.transcript = wire.transcript();
-  decoded.signature = wire.signature();
   MUSTER_RETURN_IF_ERROR(CheckText(at["reason"], wire.reason(), limits::kMaxTextLength));
   decoded.reason = wire.reason();
   return decoded;
@@ -157,8 +148,6 @@ absl::StatusOr<secagg::Outcome> Decode(const Field& at, const v1::SecAggOutcome&
 
 void Encode(const secagg::Outcome& outcome, v1::SecAggOutcome* out) {
   out->set_committed(outcome.committed);
-  out->set_transcript(outcome.transcript);
-  out->set_signature(outcome.signature);
   out->set_reason(ClampText(outcome.reason, limits::kMaxTextLength));
 }
 

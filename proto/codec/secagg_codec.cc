@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proto/codec/device_codec.h"
+#include "proto/codec/job_fields.h"
 #include "proto/codec/offer_fields.h"
 #include "proto/codec/secagg_fields.h"
 #include "proto/core/limits.h"
@@ -18,11 +19,6 @@ namespace {
 constexpr EnumPair<v1::SecAggMode, secagg::Mode> kModes[] = {
     {v1::SEC_AGG_MODE_SEMI_HONEST, secagg::Mode::kSemiHonest},
     {v1::SEC_AGG_MODE_MALICIOUS, secagg::Mode::kMalicious},
-};
-constexpr EnumPair<v1::MaskCipher, secagg::MaskCipher> kCiphers[] = {
-    {v1::MASK_CIPHER_AES_128_CTR, secagg::MaskCipher::kAes128Ctr},
-    {v1::MASK_CIPHER_AES_256_CTR, secagg::MaskCipher::kAes256Ctr},
-    {v1::MASK_CIPHER_CHACHA20, secagg::MaskCipher::kChaCha20},
 };
 constexpr EnumPair<v1::SecAggPhase, secagg::Phase> kPhases[] = {
     {v1::SEC_AGG_PHASE_ADVERTISE, secagg::Phase::kAdvertise},
@@ -150,7 +146,7 @@ absl::StatusOr<secagg::Params> DecodeParams(const Field& at, const v1::SecAggPar
   MUSTER_RETURN_IF_ERROR(DecodeLanes(at, wire, decoded));
   MUSTER_RETURN_IF_ERROR(DecodeNumbers(at, wire, decoded));
   MUSTER_ASSIGN_OR_RETURN(decoded.mode, DecodeEnum(at["mode"], kModes, wire.mode()));
-  MUSTER_ASSIGN_OR_RETURN(decoded.cipher, DecodeEnum(at["cipher"], kCiphers, wire.cipher()));
+  MUSTER_ASSIGN_OR_RETURN(decoded.cipher, DecodeEnum(at["cipher"], kMaskCiphers, wire.cipher()));
   MUSTER_ASSIGN_OR_RETURN(decoded.nonce, DecodeDigest(at["nonce"], wire.nonce()));
   return decoded;
 }
@@ -371,7 +367,7 @@ v1::SecAggParams EncodeSecAggParams(const secagg::Params& params) {
   wire.set_drop(params.drop);
   wire.set_corrupt(params.corrupt);
   wire.set_mode(wire::EncodeEnum(wire::kModes, params.mode));
-  wire.set_cipher(wire::EncodeEnum(wire::kCiphers, params.cipher));
+  wire.set_cipher(wire::EncodeEnum(wire::kMaskCiphers, params.cipher));
   if (params.noise.has_value()) {
     wire.mutable_noise()->set_variance_per_client(params.noise->variance_per_client);
     wire.mutable_noise()->set_rotation_seed(wire::EncodeDigest(params.noise->rotation_seed));

@@ -14,6 +14,7 @@
 #include "proto/core/ids.h"
 #include "proto/core/labels.h"
 #include "proto/core/layout.h"
+#include "proto/core/mask_cipher.h"
 #include "proto/core/plan.h"
 #include "proto/core/time.h"
 
@@ -64,6 +65,7 @@ struct AggregationConfig {
   double corrupt = 0.1;     // fraction that may collude with the coordinator
   double clip = 100;        // L2 norm that each update is clipped to
   uint32_t ring_bits = 32;  // 16, 32 or 64
+  MaskCipher cipher = MaskCipher::kAes128Ctr;
   Duration phase_deadline = std::chrono::seconds(60);  // of each exchange after training
   bool secure() const { return mode != AggregationMode::kClear; }
   friend bool operator==(const AggregationConfig&, const AggregationConfig&) = default;

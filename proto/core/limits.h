@@ -51,15 +51,14 @@ inline constexpr double kMaxClipNoise = 1e6;
 
 // Messages of secure aggregation.
 inline constexpr uint32_t kMaxSecAggClients =
-    static_cast<uint32_t>(kMaxCohort * kMaxOverSelection);      // in one session
-inline constexpr uint32_t kMaxSecAggNeighbours = 2048;          // of one client
-inline constexpr uint32_t kMaxSecAggMetrics = 16;               // summed next to the update
-inline constexpr size_t kMaxMerkleDepth = 32;                   // of a roster
-inline constexpr size_t kMaxAdvertCertificateBytes = 2048;      // DER, of one client
-inline constexpr size_t kMaxSecAggSignatureBytes = 72;          // DER ECDSA on P-256
-inline constexpr size_t kSecAggShareBytes = 32;                 // of one secret
-inline constexpr size_t kSecAggBoxBytes = 80;                   // two shares and a GCM tag
-inline constexpr size_t kMaxSecAggTranscriptBytes = 64u << 10;  // of a result
+    static_cast<uint32_t>(kMaxCohort * kMaxOverSelection);  // in one session
+inline constexpr uint32_t kMaxSecAggNeighbours = 2048;      // of one client
+inline constexpr uint32_t kMaxSecAggMetrics = 16;           // summed next to the update
+inline constexpr size_t kMaxMerkleDepth = 32;               // of a roster
+inline constexpr size_t kMaxAdvertCertificateBytes = 2048;  // DER, of one client
+inline constexpr size_t kMaxSecAggSignatureBytes = 72;      // DER ECDSA on P-256
+inline constexpr size_t kSecAggShareBytes = 32;             // of one secret
+inline constexpr size_t kSecAggBoxBytes = 80;               // two shares and a GCM tag
 
 // Packages.
 inline constexpr size_t kMaxManifestBytes = 4u << 20;

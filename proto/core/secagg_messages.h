@@ -15,6 +15,7 @@
 #include "proto/core/device_messages.h"
 #include "proto/core/digest.h"
 #include "proto/core/ids.h"
+#include "proto/core/mask_cipher.h"
 #include "proto/core/time.h"
 
 namespace muster::secagg {
@@ -22,7 +23,7 @@ namespace muster::secagg {
 using PublicKeyBytes = std::array<uint8_t, 32>;  // X25519 (RFC 7748)
 
 enum class Mode { kSemiHonest, kMalicious };
-enum class MaskCipher { kAes128Ctr, kAes256Ctr, kChaCha20 };
+using ::muster::MaskCipher;
 
 // Noise that each client adds to its own vector (Agarwal et al. 2021): Skellam with variance
 // `variance_per_client`, in ring units, after a randomized Hadamard transform.
@@ -212,9 +213,7 @@ struct Survivors {
 };
 struct Outcome {
   bool committed = false;
-  std::string transcript;  // of the result, canonical; empty unless committed
-  std::string signature;   // the coordinator's over it
-  std::string reason;      // why not, where not committed
+  std::string reason;  // why not, where not committed
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 using Awaited =

@@ -248,8 +248,8 @@ class Story:
         usage = self.coordinator.muster_json("usage", "--job", job["job"]["id"])["rows"]
         self.report["usage"] = {key: sum(row[key] for row in usage) for key in
                                 ("invocations", "wall_us", "cpu_us", "bytes_up", "bytes_down")}
-        from plots import draw
-        self.report["plots"] = draw(self.report, self.out)
+        from plots import draw_devices, draw_job
+        self.report["plots"] = draw_job(job, self.out) + draw_devices(rows, self.out)
         text = json.dumps(self.report, indent=2) + "\n"
         (self.out / "report.json").write_text(text)
         if self.options.report:

@@ -117,7 +117,7 @@ struct FleetServer::Devices final : v1::DeviceService::Service {
   }
 };
 
-FleetServer::FleetServer()
+FleetServer::FleetServer(grpc::Service* more)
     : blob_service_(std::make_unique<Blobs>(*this)),
       device_service_(std::make_unique<Devices>(*this)) {
   grpc::ServerBuilder builder;
@@ -125,6 +125,7 @@ FleetServer::FleetServer()
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(blob_service_.get());
   builder.RegisterService(device_service_.get());
+  if (more != nullptr) builder.RegisterService(more);
   server_ = builder.BuildAndStart();
   channel_ =
       grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());

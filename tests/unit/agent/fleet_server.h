@@ -19,7 +19,8 @@ namespace muster {
 
 class FleetServer {
  public:
-  FleetServer();
+  // Also serves `more`, which must outlive this.
+  explicit FleetServer(grpc::Service* more = nullptr);
   ~FleetServer();
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
 

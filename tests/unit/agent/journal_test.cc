@@ -211,6 +211,79 @@ TEST_F(JournalTest, ANewerFormatIsRefusedWithARemedy) {
   Reopen();
 }
 
+SecAggSession MakeSession(const std::string& sealed) {
+  SecAggSession session;
+  session.params = secagg::Params{};
+  session.params->job = JobId::Trusted("job");
+  session.params->round = session.params->attempt = 1;
+  session.params->model = session.params->nonce = Sha256("x");
+  session.params->dimension = 10;
+  session.params->clip = session.params->scale = 1;
+  session.params->min_clients = session.params->max_clients = 4;
+  session.phase = secagg::Phase::kMasked;
+  session.masking = {.wall = Duration(7), .bytes_up = 40};
+  session.sealed = sealed;
+  session.updated = {1'700'000'000'000'000};
+  return session;
+}
+
+TEST_F(JournalTest, AnInvocationStaysSecureAndItsSessionIsWhatWasPutLast) {
+  Invocation invocation = MakeInvocation("a");
+  invocation.secure = true;
+  ASSERT_TRUE(journal_->Receive(invocation).ok());
+  EXPECT_FALSE(journal_->FindSecAggSession(invocation.id)->has_value());
+  InKilledProcess([&](Journal& journal) {
+    journal.PutSecAggSession(invocation.id, MakeSession("first")).IgnoreError();
+    journal.PutSecAggSession(invocation.id, MakeSession(std::string("a\0b", 3))).IgnoreError();
+  });
+  EXPECT_EQ((*journal_->Find(invocation.id))->invocation, invocation);
+  const auto session = *journal_->FindSecAggSession(invocation.id);
+  ASSERT_TRUE(session.has_value());
+  EXPECT_EQ(session->params, MakeSession("").params);
+  EXPECT_EQ(session->phase, secagg::Phase::kMasked);
+  EXPECT_EQ(session->masking, MakeSession("").masking);
+  EXPECT_EQ(session->sealed, std::string("a\0b", 3));
+  EXPECT_EQ(session->updated, MakeSession("").updated);
+  ASSERT_TRUE(journal_->DeleteSecAggSession(invocation.id).ok());
+  EXPECT_FALSE(journal_->FindSecAggSession(invocation.id)->has_value());
+}
+
+TEST_F(JournalTest, AnAnsweredInvocationKeepsNoSession) {
+  const InvocationId a = InvocationId::Trusted("a"), b = InvocationId::Trusted("b");
+  for (const InvocationId& id : {a, b}) {
+    ASSERT_TRUE(journal_->Receive(MakeInvocation(id.value())).ok());
+    ASSERT_TRUE(journal_->PutSecAggSession(id, MakeSession("sealed")).ok());
+  }
+  ASSERT_TRUE(journal_->MarkAnswered(a, "accepted").ok());
+  Reopen();
+  EXPECT_FALSE(journal_->FindSecAggSession(a)->has_value());
+  EXPECT_TRUE(journal_->FindSecAggSession(b)->has_value());
+}
+
+TEST_F(JournalTest, ASessionThatCannotBeReadIsLostAndNotAnError) {
+  const InvocationId a = InvocationId::Trusted("a");
+  ASSERT_TRUE(journal_->PutSecAggSession(a, MakeSession("sealed")).ok());
+  journal_.reset();
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ / "journal.db").c_str(), &db), SQLITE_OK);
+  sqlite3_exec(db, "UPDATE secagg_session SET params = x'ff'", nullptr, nullptr, nullptr);
+  sqlite3_close(db);
+  Reopen();
+  EXPECT_TRUE(absl::IsDataLoss(journal_->FindSecAggSession(a).status()));
+}
+
+TEST_F(JournalTest, AJournalOfTheFirstVersionIsBroughtUpToDate) {
+  ASSERT_TRUE(journal_->Receive(MakeInvocation("a")).ok());
+  journal_.reset();
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ / "journal.db").c_str(), &db), SQLITE_OK);
+  sqlite3_exec(db, "DROP TABLE secagg_session; PRAGMA user_version = 1", nullptr, nullptr, nullptr);
+  sqlite3_close(db);
+  Reopen();
+  EXPECT_TRUE((*journal_->Find(InvocationId::Trusted("a"))).has_value());
+  EXPECT_TRUE(journal_->PutSecAggSession(InvocationId::Trusted("a"), MakeSession("sealed")).ok());
+}
+
 TEST(JournalOnAFullDisk, SaysSoLosesNothingAndGoesOn) {
   TinyDisk disk(512u << 10);
   auto opened = Journal::Open(disk.path() / "journal.db");

@@ -25,8 +25,9 @@ class RunnerTest : public DeviceFixture {
     EXPECT_TRUE(runner_->Recover().ok());
   }
   void MakeRunner() {
+    secure_ = std::make_unique<SecureUpdate>(dir_, *journal_, random_, clock_);
     runner_ = std::make_unique<Runner>(dir_, FunctionSettings{{}, 1u << 30}, *journal_, *packages_,
-                                       Worker());
+                                       Worker(), *secure_);
   }
   Invocation Offer(const Digest& package, FunctionKind function = FunctionKind::kTrain) {
     Invocation invocation;
@@ -53,6 +54,9 @@ class RunnerTest : public DeviceFixture {
   }
 
   const InvocationId id_ = InvocationId::Trusted("inv-1");
+  SystemRandom random_;
+  SystemClock clock_;
+  std::unique_ptr<SecureUpdate> secure_;
   std::unique_ptr<Runner> runner_;
 };
 

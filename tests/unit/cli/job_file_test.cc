@@ -82,7 +82,8 @@ evaluation: {evaluator: role=evaluator, every: 2, deadline: 10s}
 privacy:
   clip: 2.5
   secure_aggregation:
-    {mode: malicious, drop: 0.2, corrupt: 0.05, ring_bits: 64, phase_deadline: 90s}
+    {mode: malicious, drop: 0.2, corrupt: 0.05, ring_bits: 64, cipher: chacha20,
+     phase_deadline: 90s}
   differential_privacy:
     {mode: central, noise_multiplier: 0.7, delta: 1e-6, epsilon: 4,
      adaptive_clip: {quantile: 0.6, rate: 0.1, noise: 3}}
@@ -109,6 +110,7 @@ privacy:
                                                  .corrupt = 0.05,
                                                  .clip = 2.5,
                                                  .ring_bits = 64,
+                                                 .cipher = MaskCipher::kChaCha20,
                                                  .phase_deadline = std::chrono::seconds(90)}));
   EXPECT_EQ(spec.privacy, (PrivacyConfig{.kind = PrivacyKind::kCentral,
                                          .noise_multiplier = 0.7,

@@ -219,6 +219,7 @@ void RandomValues::AnyAggregation(JobSpec& spec) {
   aggregation.corrupt = Real(0, 0.4);
   aggregation.clip = Real(0.01, limits::kMaxClip);
   aggregation.ring_bits = 16u << Between(0, 2);
+  aggregation.cipher = static_cast<MaskCipher>(Between(0, 2));
   aggregation.phase_deadline = Duration(Between(1'000'000, 86'400'000'000));
   spec.privacy.noise_multiplier = Real(0.01, 10);
   spec.privacy.delta = Real(1e-12, 0.9);

@@ -272,13 +272,10 @@ TEST(DecodeAwaited, RefusesBadSharesSetsAndOutcomes) {
            "secagg.AwaitResponse.unmask.consents[1].index: 0 does not come after 0"},
       });
   ExpectRefusals<A>(
-      EncodeAwaited(secagg::Outcome{.committed = true, .transcript = "t", .signature = "s"}),
-      DecodeAwaited,
+      EncodeAwaited(secagg::Outcome{.reason = "too few shares"}), DecodeAwaited,
       {
-          {[](A& a) { a.mutable_outcome()->set_committed(false); },
-           "secagg.AwaitResponse.outcome.transcript: belongs to a committed outcome only"},
-          {[](A& a) { a.mutable_outcome()->clear_signature(); },
-           "secagg.AwaitResponse.outcome.signature: 0 is below the minimum of 1 bytes"},
+          {[](A& a) { a.mutable_outcome()->set_reason(std::string(4097, 'r')); },
+           "secagg.AwaitResponse.outcome.reason: 4097 is above the limit of 4096 bytes"},
       });
 }
 

@@ -1,0 +1,50 @@
+// The device's identity and its trust, as secure aggregation needs them: it signs with the
+// enrolment key, and accepts another client's signature if the pinned CA issued a device's
+// certificate for it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "aggregation/secagg/notary.h"
+#include "client/identity/device_identity.h"
+#include "proto/core/time.h"
+#include "proto/x509/certificate.h"
+#include "proto/x509/ec_key.h"
+
+namespace muster {
+
+// Immutable, thread-safe. Stands for one certificate: after a renewal there is a new one.
+class SecAggIdentity final : public secagg::Signer, public secagg::Notary {
+ public:
+  static absl::StatusOr<std::shared_ptr<const SecAggIdentity>> From(const DeviceIdentity& identity,
+                                                                    Clock& clock);
+
+  const DeviceId& id() const override { return id_; }
+  const std::string& certificate() const override { return certificate_; }
+  absl::StatusOr<std::string> Sign(std::string_view statement) const override {
+    return key_.Sign(statement);
+  }
+  absl::Status Verify(const DeviceId& client, std::string_view certificate,
+                      std::string_view statement, std::string_view signature) const override;
+
+ private:
+  SecAggIdentity(DeviceId id, std::string certificate, std::string trust_domain, EcPrivateKey key,
+                 Certificate ca, Clock& clock)
+      : id_(std::move(id)),
+        certificate_(std::move(certificate)),
+        trust_domain_(std::move(trust_domain)),
+        key_(std::move(key)),
+        ca_(std::move(ca)),
+        clock_(clock) {}
+
+  const DeviceId id_;
+  const std::string certificate_;   // DER
+  const std::string trust_domain_;  // SPIFFE
+  const EcPrivateKey key_;
+  const Certificate ca_;
+  Clock& clock_;
+};
+
+}  // namespace muster
