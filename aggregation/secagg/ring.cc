@@ -50,10 +50,10 @@ absl::Status CheckMetrics(const std::vector<std::string>& metrics) {
 // Noise covers the values alone, and its accounting lets every client count the same.
 absl::Status CheckNoise(const Params& params) {
   if (!params.noise.has_value()) return absl::OkStatus();
-  if (!PositiveFinite(params.noise->variance_per_client)) {
-    return absl::InvalidArgumentError(StrCat("client noise of variance ",
-                                             params.noise->variance_per_client,
-                                             ": it must be positive and finite"));
+  if (!IsNoiseVariance(params.noise->variance_per_client)) {
+    return absl::InvalidArgumentError(
+        StrCat("client noise of variance ", params.noise->variance_per_client,
+               ": it must be between ", kMinNoiseVariance, " and ", kMaxNoiseVariance));
   }
   if (params.weighted || params.clip_lane || !params.metrics.empty()) {
     return absl::InvalidArgumentError(
@@ -114,7 +114,9 @@ absl::StatusOr<double> FullScale(const Params& params) {
   }
   MUSTER_ASSIGN_OR_RETURN(const uint64_t largest, LargestMagnitude(params));
   const double bound = RoundDown(largest);
-  double scale = bound / params.clip;
+  // Finer than float32 is no finer, and sums with noise keep far away from 64 bits.
+  const double useful = std::min(bound, kLargestUsefulMagnitude);
+  double scale = useful / params.clip;
   while (scale * params.clip > bound) scale = std::nextafter(scale, 0.0);
   return scale;
 }

@@ -27,6 +27,8 @@ inline constexpr double kMetricLimit = 64;         // |metric| beyond it is clam
 inline constexpr uint64_t kWeightUnit = 1u << 16;  // ring units of weight 1, at most
 inline constexpr double kNoiseTailSigmas = 12;     // of the summed noise, kept free of overflow
 inline constexpr uint32_t kMaxRingMetrics = 16;
+// Ring units that FullScale gives an update of the clip's length, at most.
+inline constexpr double kLargestUsefulMagnitude = 0x1p40;
 
 uint64_t ValueCount(
     const Params& params);  // values: dimension, or its next power of two with noise
@@ -36,7 +38,8 @@ uint64_t VectorBytes(const Params& params);   // VectorLength * ring_bits / 8
 // The largest |x| of one client: floor((2^(b-1) - 1 - noise tail) / max_clients) - 1.
 // InvalidArgument with the numbers if less than 1 is left.
 absl::StatusOr<uint64_t> LargestMagnitude(const Params& params);
-// The scale that uses the ring fully: LargestMagnitude / clip.
+// The scale that uses the ring fully, as far as that helps: LargestMagnitude / clip, at most
+// kLargestUsefulMagnitude / clip.
 absl::StatusOr<double> FullScale(const Params& params);
 // Ring bits, positive finite clip and scale, metrics, client counts, overflow bound.
 // InvalidArgument.

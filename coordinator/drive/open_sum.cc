@@ -7,6 +7,7 @@
 
 #include "aggregation/privacy/accountant.h"
 #include "aggregation/privacy/adaptive_clip.h"
+#include "aggregation/privacy/buffered_random.h"
 #include "aggregation/privacy/discrete_gaussian.h"
 #include "aggregation/secagg/coordinator/coordinator.h"
 #include "aggregation/secagg/ring.h"
@@ -118,8 +119,7 @@ class CentralNoise {
       : random_(random) {
     if (spec.privacy.kind != PrivacyKind::kCentral) return;
     const PrivacyConfig privacy = ResolvedPrivacy(spec);
-    values_.emplace(
-        CentralNoiseDeviation(privacy, params.clip, params.scale, params.dimension));
+    values_.emplace(CentralNoiseDeviation(privacy, params.clip, params.scale, params.dimension));
     if (privacy.adaptive_clip) {
       count_.emplace(privacy.clip_noise * static_cast<double>(secagg::kWeightUnit));
     }
@@ -131,7 +131,7 @@ class CentralNoise {
   }
 
  private:
-  RandomSource& random_;
+  BufferedRandom random_;
   std::optional<DiscreteGaussianSampler> values_, count_;
 };
 

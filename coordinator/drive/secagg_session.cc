@@ -20,7 +20,7 @@ namespace {
 constexpr const char* kSummedMetrics[] = {"train_accuracy", "train_loss", "train_loss_first",
                                           "train_loss_last"};
 
-// Largest power of two that leaves doubles room for rounding.
+// A hair below the bound, so that rounding in doubles never exceeds it.
 constexpr double kScaleSlack = 1 - 1e-9;
 
 // With noise of its own in the ring, a vector has less room: solves for the scale at which values
@@ -31,7 +31,7 @@ double NoisyScale(const secagg::Params& params, double noise_multiplier, uint32_
   const double room =
       half / (clients + secagg::kNoiseTailSigmas * noise_multiplier * std::sqrt(clients / honest)) -
       2;
-  return room / params.clip * kScaleSlack;
+  return std::min(room, secagg::kLargestUsefulMagnitude) / params.clip * kScaleSlack;
 }
 
 absl::Status AddNoise(const JobSpec& spec, RandomSource& random, secagg::Params& params) {
