@@ -113,6 +113,7 @@ class SecAggFleet::Service final : public v1::SecureAggregationService::Service 
       ready = f_.Ready(client, ask->phase);
       return ready.has_value() || f_.closing_;
     });
+    if (ready && f_.lie_) f_.lie_(client, *ready);
     *response = EncodeAwaited(ready.value_or(secagg::Pending{}));
     return grpc::Status::OK;
   }
@@ -231,6 +232,11 @@ std::vector<std::string> SecAggFleet::Sent(const std::string& method, const Devi
 std::vector<secagg::Refusal> SecAggFleet::refusals() {
   std::lock_guard lock(mutex_);
   return refusals_;
+}
+
+void SecAggFleet::TellLies(Lie lie) {
+  std::lock_guard lock(mutex_);
+  lie_ = std::move(lie);
 }
 
 void SecAggFleet::ShowParams(const secagg::Params& params) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,12 @@ class SecAggFleet {
   // The opened sum, once everybody revealed. Its mean goes to `mean`.
   absl::StatusOr<secagg::DecodedSum> Open(std::vector<float>* mean);
 
+  // From now on every answer of Await passes through `lie`, which may change what `client` is told.
+  using Lie = std::function<void(const DeviceId& client, secagg::Awaited& answer)>;
+  void TellLies(Lie lie);
+  // The honest roster, for lies that need to know it; only inside a lie, after it froze.
+  const secagg::Roster& roster() const { return *roster_; }
+
   // Shown to those who join, in place of the session's own.
   void ShowParams(const secagg::Params& params);
 
@@ -65,6 +72,7 @@ class SecAggFleet {
   std::condition_variable changed_;
   bool closing_ = false;
   secagg::Params shown_;
+  Lie lie_;
   std::set<DeviceId> gone_;
   std::map<std::pair<std::string, DeviceId>, Fault> faults_;
   std::map<std::pair<std::string, DeviceId>, std::vector<std::string>> sent_;
