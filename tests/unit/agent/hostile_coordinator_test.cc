@@ -176,6 +176,9 @@ TEST_F(SecureFixture, AnOldRostersReplayIsRefused) {
     SendAll();
   }
   ASSERT_GT(old.size, 0u);
+  for (auto& device : devices_) {
+    device = std::make_unique<SecureDevice>(authority_, device->id().value());
+  }
   ++invocation_.attempt;
   secagg::Params next = MakeParams();
   next.nonce = Sha256("another nonce");

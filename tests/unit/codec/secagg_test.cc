@@ -275,7 +275,7 @@ TEST(DecodeAwaited, RefusesBadSharesSetsAndOutcomes) {
       EncodeAwaited(secagg::Outcome{.reason = "too few shares"}), DecodeAwaited,
       {
           {[](A& a) { a.mutable_outcome()->set_reason(std::string(4097, 'r')); },
-           "secagg.AwaitResponse.outcome.reason: 4097 is above the limit of 4096 bytes"},
+           "secagg.AwaitResponse.outcome.reason: 4097 bytes are above the limit of 4096"},
       });
 }
 

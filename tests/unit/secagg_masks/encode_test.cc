@@ -1,3 +1,4 @@
+#include <cmath>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,6 +20,8 @@ TEST(EncodeUpdate, ClientsAtTheExactBoundDoNotOverflow) {
     const uint32_t clients = 50;
     Params params = SomeParams(2, bits, clients);
     const auto largest = static_cast<int64_t>(LargestMagnitude(params).value());
+    // The bound itself, also where FullScale stays below it; clip is 1.
+    params.scale = std::nextafter(static_cast<double>(largest), 0.0);
     // All of the norm in one value, with either sign.
     for (const float sign : {1.0f, -1.0f}) {
       std::vector<std::vector<uint8_t>> vectors;

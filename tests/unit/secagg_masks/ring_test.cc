@@ -85,9 +85,14 @@ TEST(RingParams, TheFullScaleIsAcceptedAndTheNextOneIsNot) {
       params.clip = std::ldexp(1 + random.Unit(), static_cast<int>(random.Below(40)) - 20);
       params.scale = FullScale(params).value();
       EXPECT_TRUE(CheckParams(params).ok());
-      const double unit = params.scale / static_cast<double>(LargestMagnitude(params).value());
-      params.scale += unit;
-      if (bits == 64) params.scale *= 1 + 0x1p-50;  // a unit may be less than doubles resolve
+      const auto largest = static_cast<double>(LargestMagnitude(params).value());
+      if (bits == 64) {
+        // The useful scale ends before the ring does; beyond the ring it is refused.
+        EXPECT_LE(params.scale * params.clip, kLargestUsefulMagnitude);
+        params.scale = largest / params.clip * (1 + 0x1p-50);
+      } else {
+        params.scale += params.scale / largest;
+      }
       EXPECT_THAT(RefusalOf(params), HasSubstr("the sum could overflow"));
     }
   }
