@@ -162,36 +162,5 @@ TEST_F(SecureFixture, ASecondSetOfSurvivorsIsNeverAnswered) {
   for (const std::string& bytes : sent) EXPECT_EQ(bytes, sent[0]);
 }
 
-// Shares, roster or requests of an old round, shown again in a new one with new keys.
-TEST_F(SecureFixture, AnOldRostersReplayIsRefused) {
-  RosterView old;
-  {
-    Start(MakeParams());
-    std::mutex mutex;
-    fleet_->TellLies([&](const DeviceId& client, Awaited& answer) {
-      std::lock_guard lock(mutex);
-      if (client != devices_[0]->id()) return;
-      if (const auto* view = std::get_if<RosterView>(&answer)) old = *view;
-    });
-    SendAll();
-  }
-  ASSERT_GT(old.size, 0u);
-  for (auto& device : devices_) {
-    device = std::make_unique<SecureDevice>(authority_, device->id().value());
-  }
-  ++invocation_.attempt;
-  secagg::Params next = MakeParams();
-  next.nonce = Sha256("another nonce");
-  Start(next);
-  fleet_->TellLies([&](const DeviceId& client, Awaited& answer) {
-    if (client == devices_[0]->id() && std::holds_alternative<RosterView>(answer)) answer = old;
-  });
-  SendAll();
-  const std::vector<secagg::Refusal> refusals = fleet_->refusals();
-  ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_THAT(refusals[0].reason, HasSubstr("roster's entry for this client"));
-  EXPECT_TRUE(fleet_->Sent("Share", devices_[0]->id()).empty());
-}
-
 }  // namespace
 }  // namespace muster
