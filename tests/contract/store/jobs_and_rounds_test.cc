@@ -106,11 +106,14 @@ TEST_P(JobsAndRounds, EveryRoundStateComesBackAsItWasPut) {
   round.evaluation = {{"accuracy", 1.0 / 3.0}};
   round.bytes_up = 1ull << 40;
   round.bytes_down = 17;
-  const std::vector<RoundState> states = {
-      Collecting{At(1), At(61), 4, 3, 1, 1ull << 33}, Sharing{At(1), At(61), 4, 3, 1, 2, 1},
-      Masking{At(1), At(61), 4, 3, 1, 2, 0}, Agreeing{At(1), At(61), 4, 3, 1, 0, 0},
-      Unmasking{At(1), At(61), 4, 3, 1, 3, 0}, Aggregating{At(1), At(9), 4, 3, 1, 90},
-      Committed{At(1), At(9), 4, 3, 1, 90, 4}, Abandoned{At(1), At(9), 4, 1, 3, "no quorum"}};
+  const std::vector<RoundState> states = {Collecting{At(1), At(61), 4, 3, 1, 1ull << 33},
+                                          Sharing{At(1), At(61), 4, 3, 1, 2, 1},
+                                          Masking{At(1), At(61), 4, 3, 1, 2, 0},
+                                          Agreeing{At(1), At(61), 4, 3, 1, 0, 0},
+                                          Unmasking{At(1), At(61), 4, 3, 1, 3, 0},
+                                          Aggregating{At(1), At(9), 4, 3, 1, 90},
+                                          Committed{At(1), At(9), 4, 3, 1, 90, 4},
+                                          Abandoned{At(1), At(9), 4, 1, 3, "no quorum"}};
   for (const RoundState& state : states) {
     round.state = state;
     ASSERT_OK(Write([&](StoreTx& tx) { return tx.PutRound(round); }));

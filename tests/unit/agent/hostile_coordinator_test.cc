@@ -43,7 +43,7 @@ std::vector<LieCase> Lies() {
       {"ANeighboursKeyIsSubstituted", semi,
        In<RosterView>([](auto&, RosterView& v) { v.others[0].advert.mask_key[5] ^= 1; }),
        "is not in the roster", "Share"},
-      {"ANeighboursSharingKeyIsSubstituted", malicious,
+      {"ANeighboursSharingKeyIsSubstituted", semi,
        In<RosterView>([](auto&, RosterView& v) { v.others[1].advert.sharing_key[0] ^= 4; }),
        "is not in the roster", "Share"},
       {"ItsOwnEntryIsChanged", semi,
@@ -70,7 +70,7 @@ std::vector<LieCase> Lies() {
          v.shares[0].ciphertext = v.shares[1].ciphertext;
        }),
        "the shares of", "SubmitMasked"},
-      {"TwoSendersSharesAreSwapped", malicious, In<SharesView>([](auto&, SharesView& v) {
+      {"TwoSendersSharesAreSwapped", semi, In<SharesView>([](auto&, SharesView& v) {
          std::swap(v.shares[0].ciphertext, v.shares[1].ciphertext);
          std::swap(v.shares[0].commitment, v.shares[1].commitment);
          std::swap(v.shares[0].signature, v.shares[1].signature);
