@@ -57,7 +57,7 @@ std::vector<LieCase> Lies() {
          v.others[0].index = 0;
          v.others[1].index = 1;
        }),
-       "the roster has 3", "Share"},
+       "", "Share"},
       {"TheThresholdIsWeak", semi, In<RosterView>([](auto&, RosterView& v) { v.threshold = 1; }),
        "threshold", "Share"},
       {"TheGraphIsAbsurd", semi, In<RosterView>([](auto&, RosterView& v) {
