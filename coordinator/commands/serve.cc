@@ -1,0 +1,97 @@
+// muster-coordinator serve
+#include "coordinator/serve.h"
+
+#include "coordinator/commands/command.h"
+#include "proto/core/log.h"
+#include "proto/core/status.h"
+
+namespace muster::commands {
+namespace {
+
+namespace po = boost::program_options;
+using std::chrono::milliseconds;
+
+po::options_description OptionsFor(ServeOptions& serve) {
+  po::options_description options = CommonOptions();
+  options.add_options()(
+      "listen", po::value(&serve.listen)->default_value(serve.listen)->value_name("HOST:PORT"),
+      "gRPC address; port 0 picks a free one")(
+      "http",
+      po::value(&serve.http_listen)->default_value(serve.http_listen)->value_name("HOST:PORT"),
+      "address of /healthz, /readyz and /metrics; empty: none")(
+      "host", po::value(&serve.hosts)->composing()->value_name("NAME"),
+      "one more DNS name or IP address for the server's certificate")(
+      "reflection", po::bool_switch(&serve.reflection), "serve gRPC reflection")(
+      "threads", po::value(&serve.threads)->default_value(serve.threads)->value_name("N"),
+      "threads that handle calls")(
+      "queue-limit",
+      po::value(&serve.queue_limit)->default_value(serve.queue_limit)->value_name("N"),
+      "calls that may wait for a thread; more are answered RESOURCE_EXHAUSTED")(
+      "device-certificate-hours", po::value<int>()->default_value(24 * 7)->value_name("HOURS"),
+      "lifetime of device certificates; devices renew at two thirds of it")(
+      "pace-min-ms", po::value<int>()->default_value(2000)->value_name("MS"),
+      "shortest time between an idle device's check-ins")(
+      "pace-max-ms", po::value<int>()->default_value(600'000)->value_name("MS"),
+      "longest time between an idle device's check-ins")(
+      "check-ins-per-second",
+      po::value(&serve.drive.check_ins_per_second)
+          ->default_value(serve.drive.check_ins_per_second)
+          ->value_name("RATE"),
+      "rate of idle check-ins that the pace aims at")(
+      "stop-grace-ms", po::value<int>()->default_value(10'000)->value_name("MS"),
+      "time for open calls to end after SIGTERM")("verbose,v", po::bool_switch(),
+                                                  "log debug messages too");
+  return options;
+}
+
+absl::Status CheckOptions(const ServeOptions& serve) {
+  if (serve.threads == 0 || serve.drive.check_ins_per_second <= 0 ||
+      serve.drive.pace_min <= Duration::zero() || serve.drive.pace_max < serve.drive.pace_min ||
+      serve.device_certificate_lifetime <= Duration::zero()) {
+    return absl::InvalidArgumentError(
+        "threads, pace, rate and lifetime must be positive, and pace-max-ms at least pace-min-ms");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> RunServe(CommandLine& line) {
+  ServeOptions serve;
+  if (!line.Parse(OptionsFor(serve))) return kExitDone;
+  serve.state_dir = line.Get<std::string>("state-dir");
+  serve.device_certificate_lifetime = std::chrono::hours(line.Get<int>("device-certificate-hours"));
+  serve.drive.pace_min = milliseconds(line.Get<int>("pace-min-ms"));
+  serve.drive.pace_max = milliseconds(line.Get<int>("pace-max-ms"));
+  serve.stop_grace = milliseconds(line.Get<int>("stop-grace-ms"));
+  MUSTER_RETURN_IF_ERROR(CheckOptions(serve));
+  if (line.Get<bool>("verbose")) SetLogLevel(LogLevel::kDebug);
+  MUSTER_RETURN_IF_ERROR(Serve(serve));
+  return kExitDone;
+}
+
+}  // namespace
+
+const Command& ServeCommand() {
+  static const Command command = {
+      .name = "serve",
+      .summary = "serves devices, researchers and operators until SIGTERM or SIGINT",
+      .synopsis = "--state-dir DIR [--listen HOST:PORT] [--http HOST:PORT]",
+      .description =
+          R"(Opens the state folder and serves gRPC over mTLS: enrolment, devices, blobs, secure
+aggregation, and the operators' calls of `muster`. Probes and metrics are plain HTTP on
+an address of their own. Logs are JSON lines on stderr.
+
+It may be killed at any instant: what was acknowledged is in the store, and the next
+start goes on from there. SIGTERM and SIGINT stop it gracefully: open calls get
+--stop-grace-ms to end. STATE-DIR/coordinator.json tells the pid and the ports once
+it serves.
+)",
+      .examples =
+          R"(muster-coordinator serve --state-dir /var/lib/muster --listen 0.0.0.0:7443
+muster-coordinator serve -d ./state --listen 127.0.0.1:0 --http 127.0.0.1:0
+muster-coordinator serve -d ./state --host coordinator.example.org --host 192.0.2.7
+)",
+      .run = RunServe};
+  return command;
+}
+
+}  // namespace muster::commands

@@ -1,0 +1,10 @@
+#include "coordinator/commands/command.h"
+
+namespace muster::commands {
+
+// In the order of the manual page.
+std::vector<const Command*> AllCommands() {
+  return {&InitCommand(), &CredentialCommand(), &ServeCommand(), &PinCommand()};
+}
+
+}  // namespace muster::commands

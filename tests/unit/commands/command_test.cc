@@ -1,0 +1,95 @@
+// What every command of muster-coordinator promises on its command line.
+#include "coordinator/commands/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <iterator>
+#include <sstream>
+
+namespace muster::commands {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+struct Answer {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+Answer RunWith(std::vector<std::string> arguments) {
+  std::ostringstream out, err;
+  const int code = Run(std::move(arguments), out, err);
+  return {code, out.str(), err.str()};
+}
+
+std::vector<std::string> WordsOf(const Command& command) {
+  std::istringstream words{std::string(command.name)};
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
+TEST(Commands, EachHasAManualPage) {
+  for (const Command* command : AllCommands()) {
+    std::vector<std::string> words = WordsOf(*command);
+    words.push_back("--help");
+    const Answer help = RunWith(words);
+    EXPECT_EQ(help.code, kExitDone) << command->name;
+    EXPECT_THAT(help.err, IsEmpty());
+    for (const char* section :
+         {"NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "OPTIONS\n", "EXIT STATUS\n", "EXAMPLES\n"}) {
+      EXPECT_THAT(help.out, HasSubstr(section)) << command->name;
+    }
+    EXPECT_THAT(help.out, HasSubstr("--state-dir DIR")) << command->name;
+    EXPECT_FALSE(command->examples.empty()) << command->name;
+  }
+}
+
+TEST(Commands, TheProgramsManualListsEachCommand) {
+  const Answer help = RunWith({"--help"});
+  EXPECT_EQ(help.code, kExitDone);
+  for (const Command* command : AllCommands()) {
+    EXPECT_THAT(help.out, HasSubstr(std::string(command->summary)));
+  }
+}
+
+TEST(Commands, AnUnknownCommandIsAnsweredWithTheNearest) {
+  const Answer answer = RunWith({"srve"});
+  EXPECT_EQ(answer.code, kExitUsage);
+  EXPECT_THAT(answer.err, HasSubstr("unknown command 'srve'"));
+  EXPECT_THAT(answer.err, HasSubstr("serve"));
+}
+
+TEST(Commands, NoCommandIsWrongUsage) {
+  const Answer answer = RunWith({});
+  EXPECT_EQ(answer.code, kExitUsage);
+  EXPECT_THAT(answer.err, HasSubstr("no command given"));
+}
+
+TEST(Commands, AnUnknownOptionNamesTheManual) {
+  for (const Command* command : AllCommands()) {
+    std::vector<std::string> words = WordsOf(*command);
+    words.push_back("--no-such-option");
+    const Answer answer = RunWith(words);
+    EXPECT_EQ(answer.code, kExitUsage) << command->name;
+    EXPECT_THAT(answer.err, HasSubstr("no-such-option")) << command->name;
+    EXPECT_THAT(answer.err, HasSubstr(std::string(command->name) + " --help"));
+  }
+}
+
+TEST(Commands, DevicesGetNoCredentialHere) {
+  const Answer answer =
+      RunWith({"credential", "--role", "device", "--name", "d", "--out", "/nonexistent/d"});
+  EXPECT_EQ(answer.code, kExitUsage);
+  EXPECT_THAT(answer.err, HasSubstr("muster-client enroll"));
+}
+
+TEST(Commands, AFailureSaysWhichFolder) {
+  const Answer answer = RunWith({"pin", "--state-dir", "/nonexistent/state"});
+  EXPECT_EQ(answer.code, kExitFailed);
+  EXPECT_THAT(answer.err, HasSubstr("/nonexistent/state"));
+}
+
+}  // namespace
+}  // namespace muster::commands
