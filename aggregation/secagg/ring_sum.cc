@@ -145,24 +145,30 @@ absl::Status RingSum::WriteTo(const ByteSink& sink) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RingSum> RingSum::ReadFrom(const ByteSource& source, uint32_t expected_bits,
-                                          uint64_t expected_length) {
+absl::Status RingSum::MergeStream(const ByteSource& source) {
   std::array<char, kHeaderBytes> header_bytes;
   MUSTER_RETURN_IF_ERROR(ReadExactly(source, header_bytes));
-  MUSTER_ASSIGN_OR_RETURN(const Header header,
-                          DecodeHeader(header_bytes, expected_bits, expected_length));
-  RingSum sum(header.bits, header.length);
-  for (size_t begin = 0; begin < sum.bytes_.size(); begin += kPieceBytes) {
-    const size_t n = std::min(kPieceBytes, sum.bytes_.size() - begin);
-    MUSTER_RETURN_IF_ERROR(ReadExactly(source, {reinterpret_cast<char*>(&sum.bytes_[begin]), n}));
+  MUSTER_ASSIGN_OR_RETURN(const Header header, DecodeHeader(header_bytes, bits_, length()));
+  std::vector<uint8_t> buffer(std::min(kPieceBytes, bytes_.size()));
+  for (size_t begin = 0; begin < bytes_.size(); begin += kPieceBytes) {
+    const std::span<uint8_t> piece =
+        std::span(buffer).first(std::min(kPieceBytes, bytes_.size() - begin));
+    MUSTER_RETURN_IF_ERROR(
+        ReadExactly(source, {reinterpret_cast<char*>(piece.data()), piece.size()}));
+    if (header.clients == 0 && !AllZero(piece)) return Malformed("no clients, yet it is not zero");
+    AddElements(bits_, std::span(bytes_).subspan(begin, piece.size()), piece);
   }
   char extra;
   MUSTER_ASSIGN_OR_RETURN(const size_t trailing, source({&extra, 1}));
   if (trailing != 0) return Malformed("bytes follow the last element");
-  if (header.clients == 0 && !AllZero(sum.bytes_)) {
-    return Malformed("no clients, yet it is not zero");
-  }
-  sum.clients_ = header.clients;
+  clients_ += header.clients;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RingSum> RingSum::ReadFrom(const ByteSource& source, uint32_t expected_bits,
+                                          uint64_t expected_length) {
+  RingSum sum(expected_bits, expected_length);
+  MUSTER_RETURN_IF_ERROR(sum.MergeStream(source));
   return sum;
 }
 

@@ -33,6 +33,8 @@ class RingSum {
   absl::Status WriteTo(const ByteSink& sink) const;
   static absl::StatusOr<RingSum> ReadFrom(const ByteSource& source, uint32_t expected_bits,
                                           uint64_t expected_length);
+  // Adds the clients of a sum in that form, piece by piece; after an error this sum is void.
+  absl::Status MergeStream(const ByteSource& source);
   friend bool operator==(const RingSum&, const RingSum&) = default;
 
  private:

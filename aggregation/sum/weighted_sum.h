@@ -77,6 +77,10 @@ class WeightedSum {
   absl::Status WriteTo(const ByteSink& sink) const;
   static absl::StatusOr<WeightedSum> ReadFrom(const ByteSource& source, uint64_t expected_size);
 
+  // Adds the clients of a sum in that form, piece by piece. InvalidArgument as ReadFrom,
+  // ResourceExhausted as MergeFrom; after an error this sum is void.
+  absl::Status MergeStream(const ByteSource& source);
+
   friend bool operator==(const WeightedSum&, const WeightedSum&) = default;
 
  private:

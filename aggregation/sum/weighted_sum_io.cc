@@ -131,26 +131,34 @@ absl::Status WeightedSum::WriteTo(const ByteSink& sink) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<WeightedSum> WeightedSum::ReadFrom(const ByteSource& source,
-                                                  uint64_t expected_size) {
+absl::Status WeightedSum::MergeStream(const ByteSource& source) {
   std::array<char, kHeaderBytes> header_bytes;
   MUSTER_RETURN_IF_ERROR(ReadExactly(source, header_bytes));
   MUSTER_ASSIGN_OR_RETURN(const Header header, DecodeHeader(header_bytes));
-  if (header.size != expected_size) {
-    return Malformed(header.size, " parameters, where ", expected_size, " are due");
+  if (header.size != size()) {
+    return Malformed(header.size, " parameters, where ", size(), " are due");
   }
-  WeightedSum sum(header.size);
-  for (size_t begin = 0; begin < sum.lanes_.size(); begin += kPieceLanes) {
-    const size_t n = std::min(kPieceLanes, sum.lanes_.size() - begin);
-    const std::span<int64_t> piece = std::span(sum.lanes_).subspan(begin, n);
+  if (header.clients > 0) MUSTER_RETURN_IF_ERROR(CanAdd(header.total_weight));
+  std::vector<int64_t> buffer(std::min(kPieceLanes, lanes_.size()));
+  for (size_t begin = 0; begin < lanes_.size(); begin += kPieceLanes) {
+    const size_t n = std::min(kPieceLanes, lanes_.size() - begin);
+    const std::span<int64_t> piece = std::span(buffer).first(n);
     MUSTER_RETURN_IF_ERROR(ReadExactly(source, BytesOf(piece)));
     MUSTER_RETURN_IF_ERROR(CheckLanes(piece, begin, header));
+    lanes::AddLanes(std::span(lanes_).subspan(begin, n), piece);
   }
   char extra;
   MUSTER_ASSIGN_OR_RETURN(const size_t trailing, source({&extra, 1}));
   if (trailing != 0) return Malformed("bytes follow the last lane");
-  sum.total_weight_ = header.total_weight;
-  sum.clients_ = header.clients;
+  total_weight_ += header.total_weight;
+  clients_ += header.clients;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WeightedSum> WeightedSum::ReadFrom(const ByteSource& source,
+                                                  uint64_t expected_size) {
+  WeightedSum sum(expected_size);
+  MUSTER_RETURN_IF_ERROR(sum.MergeStream(source));
   return sum;
 }
 

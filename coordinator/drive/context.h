@@ -20,6 +20,9 @@ namespace muster {
 class SecAggRosters;
 
 struct DriveOptions {
+  // This replica's name: it adds to a part of a round's sum of its own. Two replicas of one name
+  // harm nothing but each other's speed.
+  std::string replica = "main";
   Duration pace_min = std::chrono::seconds(2);  // between check-ins of an idle device
   Duration pace_max = std::chrono::minutes(10);
   double check_ins_per_second = 500;                // that pace steering aims at

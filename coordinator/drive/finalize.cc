@@ -20,6 +20,7 @@ namespace {
 struct Loaded {
   RoundRecord round;
   JobRecord job;
+  std::vector<Digest> parts;  // of the sum
   uint32_t next_version = 1;
 };
 
@@ -28,6 +29,8 @@ absl::StatusOr<Loaded> Load(const DriveContext& context, const RoundId& id) {
   MUSTER_RETURN_IF_ERROR(context.store.Read([&](const StoreReader& reader) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(loaded.round, reader.FindRound(id));
     MUSTER_ASSIGN_OR_RETURN(loaded.job, reader.FindJob(id.job));
+    MUSTER_ASSIGN_OR_RETURN(const auto parts, reader.ListPartialSums(id));
+    for (const PartialSumRecord& part : parts) loaded.parts.push_back(part.blob);
     auto latest = reader.FindLatestModel(loaded.job.spec.name);
     if (latest.ok()) {
       loaded.next_version = latest->id.version + 1;
@@ -103,7 +106,7 @@ absl::Status CommitVersion(DriveContext& context, const TaskRecord& task, const 
     MUSTER_RETURN_IF_ERROR(tx.PutModel(model));
     round.metrics = model.lineage.metrics;
     round.model_version = model.id.version;
-    round.partial_sum = {};
+    MUSTER_RETURN_IF_ERROR(tx.DeletePartialSums(round.id));
     // The shares have done their work, and nobody needs them again.
     MUSTER_RETURN_IF_ERROR(tx.DeleteSecAggMessages(round.id));
     if (next_clip > 0) {
@@ -149,7 +152,7 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
     return Transact(
         context, [&](StoreTx& tx, AfterCommit&) { return tx.CompleteTask(task.key, task.fence); });
   }
-  auto opened = OpenSum(context, loaded.round, loaded.job);
+  auto opened = OpenSum(context, loaded.round, loaded.job, loaded.parts);
   if (IsHopeless(opened.status())) return GiveUp(context, task, opened.status());
   MUSTER_RETURN_IF_ERROR(opened.status());
   auto applied = ApplyMean(context, loaded, opened->mean);
@@ -185,7 +188,7 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
                               {"model", model.id.ToString()},
                               {"clients", aggregating->reported},
                               {"weights", applied->weights.hex()}});
-  context.blobs.Delete(loaded.round.partial_sum).IgnoreError();
+  for (const Digest& part : loaded.parts) context.blobs.Delete(part).IgnoreError();
   return absl::OkStatus();
 }
 

@@ -13,6 +13,8 @@
 namespace muster {
 namespace {
 
+constexpr int kCommitAttempts = 3;
+
 // The one phase in which the sum takes updates.
 bool TakesUpdates(const RoundRecord& round) {
   if (round.policy.aggregation == AggregationMode::kClear) {
@@ -136,46 +138,49 @@ void UpdateIntake::Run() {
   }
 }
 
-absl::Status UpdateIntake::Load(const RoundRecord& round, const SumShape& shape,
+absl::Status UpdateIntake::Load(const PartialSumRecord& durable, const SumShape& shape,
                                 Accumulator& accumulator) {
-  if (accumulator.sum != nullptr && accumulator.durable == round.partial_sum) {
-    return absl::OkStatus();
-  }
-  // Nothing yet, or another replica or an aborted commit moved the durable sum: start from it.
+  if (accumulator.sum != nullptr && accumulator.durable == durable) return absl::OkStatus();
+  // Nothing yet, or an aborted commit or a replica of the same name moved the durable part.
   accumulator.sum.reset();
-  MUSTER_ASSIGN_OR_RETURN(accumulator.sum, OpenRoundSum(context_.blobs, shape, round.partial_sum));
-  accumulator.durable = round.partial_sum;
+  MUSTER_ASSIGN_OR_RETURN(accumulator.sum, OpenRoundSum(context_.blobs, shape, durable.blob));
+  accumulator.durable = durable;
   return absl::OkStatus();
 }
 
 // Adds every member whose staged file is still there; those that cannot be added are answered and
 // leave `members`.
 absl::Status UpdateIntake::AddAll(std::vector<Pending*>& members, Accumulator& accumulator) {
-  std::vector<Pending*> added;
-  for (Pending* member : members) {
-    RoundSum& sum = *accumulator.sum;
-    if (absl::Status room = sum.CanAdd(member->offer.examples); !room.ok()) {
-      member->answer(RefusedAnswer(std::string(room.message())));
-      continue;
-    }
-    auto staged = context_.staging.Open(OwnerOf(member->device), member->offer.update);
-    if (!staged.ok()) {
-      member->answer(staged.status());
+  RoundSum& sum = *accumulator.sum;
+  for (auto next = members.begin(); next != members.end();) {
+    Pending& member = **next;
+    const absl::Status room = sum.CanAdd(member.offer.examples);
+    auto staged = context_.staging.Open(OwnerOf(member.device), member.offer.update);
+    if (!room.ok() || !staged.ok()) {
+      next = members.erase(next);
+      if (room.ok()) {
+        member.answer(staged.status());
+      } else {
+        member.answer(RefusedAnswer(std::string(room.message())));
+      }
       continue;
     }
     // An error leaves it half added: the accumulator is void.
-    MUSTER_RETURN_IF_ERROR(sum.Add(**staged, member->offer.examples));
-    added.push_back(member);
+    MUSTER_RETURN_IF_ERROR(sum.Add(**staged, member.offer.examples));
+    ++next;
   }
-  members = std::move(added);
   return absl::OkStatus();
 }
 
 // Answers and drops whoever was decided while it waited, and repeated offers in the same batch.
 absl::Status UpdateIntake::DropDecided(const RoundId& id, std::vector<Pending*>& members,
-                                       RoundRecord& round, SumShape& shape) {
+                                       PartialSumRecord& durable, SumShape& shape) {
   return context_.store.Read([&](const StoreReader& reader) -> absl::Status {
-    MUSTER_ASSIGN_OR_RETURN(round, reader.FindRound(id));
+    MUSTER_ASSIGN_OR_RETURN(const RoundRecord round, reader.FindRound(id));
+    auto part = reader.FindPartialSum(id, context_.options.replica);
+    if (!part.ok() && !absl::IsNotFound(part.status())) return part.status();
+    durable = part.ok() ? *std::move(part)
+                        : PartialSumRecord{.round = id, .replica = context_.options.replica};
     MUSTER_ASSIGN_OR_RETURN(shape, ShapeOf(reader, round));
     std::set<InvocationId> seen;
     std::erase_if(members, [&](Pending* member) {
@@ -199,17 +204,23 @@ absl::Status UpdateIntake::DropDecided(const RoundId& id, std::vector<Pending*>&
   });
 }
 
-absl::Status UpdateIntake::CommitRows(const RoundId& id, const std::vector<Pending*>& members,
-                                      const Digest& before, const Digest& durable) {
-  return Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
+// `refused` tells that nothing was committed for sure. Without it an error says nothing about that:
+// the commit may have happened and its answer got lost.
+absl::Status UpdateIntake::CommitRows(const std::vector<Pending*>& members,
+                                      const PartialSumRecord& next, bool& refused) {
+  const RoundId& id = next.round;
+  const auto put_rows = [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     const Timestamp now = context_.clock.Now();
     MUSTER_ASSIGN_OR_RETURN(RoundRecord current, tx.FindRound(id));
-    if (!(current.partial_sum == before)) {
-      return absl::UnavailableError("another replica moved the sum; offer the update again");
-    }
     if (!TakesUpdates(current)) {
       return absl::UnavailableError("the round closed meanwhile; offer the update again");
     }
+    auto part = tx.FindPartialSum(id, next.replica);
+    const uint64_t version = part.ok() ? part->row_version : 0;
+    if (version != next.row_version) {
+      return absl::UnavailableError("the sum moved meanwhile; offer the update again");
+    }
+    MUSTER_RETURN_IF_ERROR(tx.PutPartialSum(next));
     DevicesReported reported;
     for (const Pending* member : members) {
       const UpdateOffer& offer = member->offer;
@@ -241,48 +252,65 @@ absl::Status UpdateIntake::CommitRows(const RoundId& id, const std::vector<Pendi
       current.bytes_up += offer.metering.bytes_up;
       current.bytes_down += offer.metering.bytes_down;
     }
-    current.partial_sum = durable;
     RoundEvent event = reported;
     if (std::holds_alternative<Masking>(current.state)) event = DevicesAnswered{reported.count};
     MUSTER_ASSIGN_OR_RETURN(auto ignored,
                             ApplyToRound(tx, after, current, event, now, context_.options));
     if (ignored) return absl::InternalError(StrCat("a sum was refused: ", ignored->why));
     return absl::OkStatus();
+  };
+  return Transact(context_, [&](StoreTx& tx, AfterCommit& after) {
+    absl::Status status = put_rows(tx, after);
+    refused = !status.ok();
+    return status;
   });
+}
+
+// One attempt to make `members` part of the durable sum. Whoever was answered on the way, also with
+// ACCEPTED, leaves `members`; after an error the others are not answered yet.
+absl::Status UpdateIntake::TryCommit(const RoundId& id, std::vector<Pending*>& members) {
+  PartialSumRecord durable;
+  SumShape shape;
+  MUSTER_RETURN_IF_ERROR(DropDecided(id, members, durable, shape));
+  if (members.empty()) return absl::OkStatus();
+  Accumulator& accumulator = accumulators_[id];
+  MUSTER_RETURN_IF_ERROR(Load(durable, shape, accumulator));
+  MUSTER_RETURN_IF_ERROR(AddAll(members, accumulator));
+  if (members.empty()) return absl::OkStatus();
+  PartialSumRecord next = durable;
+  MUSTER_ASSIGN_OR_RETURN(next.blob, accumulator.sum->WriteTo(context_.blobs, context_.random));
+
+  bool refused = false;
+  const absl::Status committed = CommitRows(members, next, refused);
+  if (!committed.ok()) {
+    // After a commit whose answer was lost the blob may be part of the sum.
+    if (refused) context_.blobs.Delete(next.blob).IgnoreError();
+    return committed;
+  }
+  ++next.row_version;
+  accumulator.durable = next;
+  if (!durable.blob.empty()) context_.blobs.Delete(durable.blob).IgnoreError();
+  for (Pending* member : members) {
+    context_.staging.Remove(OwnerOf(member->device), member->offer.update).IgnoreError();
+    member->answer(OfferAnswer{Verdict::kAccepted, ""});
+  }
+  members.clear();
+  return absl::OkStatus();
 }
 
 void UpdateIntake::CommitBatch(const RoundId& id, std::vector<Pending> batch) {
   std::vector<Pending*> members;
   for (Pending& pending : batch) members.push_back(&pending);
-  Accumulator& accumulator = accumulators_[id];
-  const auto answer_all = [&](const absl::Status& status) {
+  absl::Status status;
+  // Another replica may have taken a member of the batch, or the round have closed: what is left
+  // is tried again on the durable part.
+  for (int attempt = 0; attempt < kCommitAttempts && !members.empty(); ++attempt) {
+    status = TryCommit(id, members);
+    if (status.ok()) return;
     accumulators_.erase(id);
-    for (Pending* member : members) member->answer(status);
-  };
-
-  RoundRecord round;
-  SumShape shape;
-  absl::Status status = DropDecided(id, members, round, shape);
-  if (!status.ok()) return answer_all(status);
-  if (members.empty()) return;
-  if (status = Load(round, shape, accumulator); !status.ok()) return answer_all(status);
-  if (status = AddAll(members, accumulator); !status.ok()) return answer_all(status);
-  if (members.empty()) return;
-  auto durable = accumulator.sum->WriteTo(context_.blobs);
-  if (!durable.ok()) return answer_all(durable.status());
-
-  const Digest before = round.partial_sum;
-  status = CommitRows(id, members, before, *durable);
-  if (!status.ok()) {
-    context_.blobs.Delete(*durable).IgnoreError();
-    return answer_all(status);
+    if (!absl::IsUnavailable(status) && !absl::IsAborted(status)) break;
   }
-  accumulator.durable = *durable;
-  if (!before.empty() && !(before == *durable)) context_.blobs.Delete(before).IgnoreError();
-  for (Pending* member : members) {
-    context_.staging.Remove(OwnerOf(member->device), member->offer.update).IgnoreError();
-    member->answer(OfferAnswer{Verdict::kAccepted, ""});
-  }
+  for (Pending* member : members) member->answer(status);
 }
 
 void UpdateIntake::DropClosedRounds() {

@@ -1,6 +1,8 @@
 // The intake of updates, in the clear or masked. An offer is answered ACCEPTED only after the
 // partial sum that contains it is durable, together with the row that says so; many updates share
-// one commit.
+// one commit. Each replica has a part of a round's sum of its own, so replicas take updates of one
+// round side by side; an update that two of them were offered counts in the part that commits
+// first.
 //
 // A clear update is read twice from its staged file, in chunks: once to check it, once to add it.
 // So a bad one never touches the sum. Of a masked vector only the length can be checked. Memory is
@@ -48,10 +50,10 @@ class UpdateIntake {
     RoundId round;
     Answer answer;
   };
-  // The sum so far of one round, and the blob that it was last written to or read from.
+  // This replica's part of one round's sum, and the row and blob that it agrees with.
   struct Accumulator {
     std::unique_ptr<RoundSum> sum;
-    Digest durable;
+    PartialSumRecord durable;
   };
 
   void Enqueue(Pending pending);
@@ -59,12 +61,14 @@ class UpdateIntake {
   void DropLate(const Pending& pending);
   void Run();
   void CommitBatch(const RoundId& round, std::vector<Pending> batch);
-  absl::Status DropDecided(const RoundId& id, std::vector<Pending*>& members, RoundRecord& round,
-                           SumShape& shape);
-  absl::Status Load(const RoundRecord& round, const SumShape& shape, Accumulator& accumulator);
+  absl::Status TryCommit(const RoundId& id, std::vector<Pending*>& members);
+  absl::Status DropDecided(const RoundId& id, std::vector<Pending*>& members,
+                           PartialSumRecord& durable, SumShape& shape);
+  absl::Status Load(const PartialSumRecord& durable, const SumShape& shape,
+                    Accumulator& accumulator);
   absl::Status AddAll(std::vector<Pending*>& members, Accumulator& accumulator);
-  absl::Status CommitRows(const RoundId& id, const std::vector<Pending*>& members,
-                          const Digest& before, const Digest& durable);
+  absl::Status CommitRows(const std::vector<Pending*>& members, const PartialSumRecord& next,
+                          bool& refused);
   void DropClosedRounds();
 
   DriveContext& context_;

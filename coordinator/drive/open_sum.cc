@@ -25,7 +25,7 @@ namespace {
 
 // Example-weighted means of what the reporting clients measured, in the order of their ids.
 absl::StatusOr<OpenedSum> OpenClear(DriveContext& context, const RoundRecord& round,
-                                    const JobRecord& job) {
+                                    const JobRecord& job, std::span<const Digest> parts) {
   OpenedSum opened;
   std::map<std::string, std::pair<double, double>> sums;  // name -> weighted sum, weight
   MUSTER_RETURN_IF_ERROR(context.store.Read([&](const StoreReader& reader) -> absl::Status {
@@ -46,8 +46,7 @@ absl::StatusOr<OpenedSum> OpenClear(DriveContext& context, const RoundRecord& ro
     if (sum.second > 0) opened.metrics[name] = sum.first / sum.second;
   }
   const uint64_t size = job.spec.layout.shared_size();
-  MUSTER_ASSIGN_OR_RETURN(const WeightedSum sum,
-                          ReadClearSum(context.blobs, round.partial_sum, size));
+  MUSTER_ASSIGN_OR_RETURN(const WeightedSum sum, ReadClearSum(context.blobs, parts, size));
   opened.mean.resize(size);
   MUSTER_RETURN_IF_ERROR(sum.Mean(opened.mean));
   return opened;
@@ -94,9 +93,9 @@ absl::StatusOr<Session> LoadSession(DriveContext& context, const RoundId& round)
 }
 
 absl::StatusOr<secagg::RingSum> Unmasked(DriveContext& context, const RoundRecord& round,
-                                         const Session& session) {
+                                         const Session& session, std::span<const Digest> parts) {
   MUSTER_ASSIGN_OR_RETURN(secagg::RingSum sum,
-                          ReadMaskedSum(context.blobs, round.partial_sum, session.params.ring_bits,
+                          ReadMaskedSum(context.blobs, parts, session.params.ring_bits,
                                         secagg::VectorLength(session.params)));
   const secagg::UnmaskInput input{*session.roster, session.record.sharers, session.record.survivors,
                                   session.commitments, session.replies};
@@ -136,10 +135,10 @@ class CentralNoise {
 };
 
 absl::StatusOr<OpenedSum> OpenSecure(DriveContext& context, const RoundRecord& round,
-                                     const JobRecord& job) {
+                                     const JobRecord& job, std::span<const Digest> parts) {
   MUSTER_ASSIGN_OR_RETURN(const Session session, LoadSession(context, round.id));
   const secagg::Params& params = session.params;
-  MUSTER_ASSIGN_OR_RETURN(const secagg::RingSum sum, Unmasked(context, round, session));
+  MUSTER_ASSIGN_OR_RETURN(const secagg::RingSum sum, Unmasked(context, round, session, parts));
   CentralNoise noise(job.spec, params, context.random);
   const uint64_t values = secagg::ValueCount(params);
   OpenedSum opened;
@@ -170,9 +169,11 @@ absl::StatusOr<OpenedSum> OpenSecure(DriveContext& context, const RoundRecord& r
 }  // namespace
 
 absl::StatusOr<OpenedSum> OpenSum(DriveContext& context, const RoundRecord& round,
-                                  const JobRecord& job) {
-  if (round.policy.aggregation == AggregationMode::kClear) return OpenClear(context, round, job);
-  return OpenSecure(context, round, job);
+                                  const JobRecord& job, std::span<const Digest> parts) {
+  if (round.policy.aggregation == AggregationMode::kClear) {
+    return OpenClear(context, round, job, parts);
+  }
+  return OpenSecure(context, round, job, parts);
 }
 
 }  // namespace muster

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "coordinator/drive/context.h"
@@ -16,8 +17,9 @@ struct OpenedSum {
 };
 
 // FailedPrecondition or DataLoss where it can never be opened: shares that fail, a broken blob.
-// Without differential privacy the same rows and blobs give the same result every time.
+// Without differential privacy the same rows and blobs give the same result every time. `parts` are
+// the blobs of the round's partial sums, of every replica.
 absl::StatusOr<OpenedSum> OpenSum(DriveContext& context, const RoundRecord& round,
-                                  const JobRecord& job);
+                                  const JobRecord& job, std::span<const Digest> parts);
 
 }  // namespace muster

@@ -1,6 +1,7 @@
 #include "coordinator/drive/round_sum.h"
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@
 
 namespace muster {
 namespace {
+
+constexpr size_t kSaltBytes = 32;  // in front of every stored sum
 
 // Calls `consume(byte offset, bytes)` over the whole of `reader`.
 template <typename Consume>
@@ -34,27 +37,34 @@ std::span<const float> AsFloats(std::span<const char> bytes) {
 }
 
 template <typename Sum>
-absl::StatusOr<Digest> WriteSum(BlobStore& blobs, const Sum& sum) {
+absl::StatusOr<Digest> WriteSum(BlobStore& blobs, RandomSource& random, const Sum& sum) {
+  std::array<uint8_t, kSaltBytes> salt;
+  random.Fill(salt);
   MUSTER_ASSIGN_OR_RETURN(auto writer, blobs.Create());
+  MUSTER_RETURN_IF_ERROR(writer->Append({reinterpret_cast<const char*>(salt.data()), salt.size()}));
   MUSTER_RETURN_IF_ERROR(
       sum.WriteTo([&](std::string_view bytes) { return writer->Append(bytes); }));
   return writer->Commit();
 }
 
-// `parse` reads a sum from a ByteSource.
-template <typename Parse>
-auto ReadSum(const BlobStore& blobs, const Digest& digest, const Parse& parse)
-    -> decltype(parse(std::declval<ByteSource>())) {
-  MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(digest));
-  uint64_t offset = 0;
-  auto sum = parse([&](std::span<char> buffer) -> absl::StatusOr<size_t> {
-    MUSTER_ASSIGN_OR_RETURN(const size_t got, reader->ReadAt(offset, buffer));
-    offset += got;
-    return got;
-  });
-  if (absl::IsInvalidArgument(sum.status())) {
-    return absl::DataLossError(Annotate(sum.status(), "stored sum " + digest.hex()).message());
-  }
+// Adds the sum that a blob holds.
+template <typename Sum>
+absl::Status MergePart(const BlobStore& blobs, const Digest& part, Sum& sum) {
+  MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(part));
+  uint64_t offset = kSaltBytes;
+  const absl::Status merged =
+      sum.MergeStream([&](std::span<char> buffer) -> absl::StatusOr<size_t> {
+        MUSTER_ASSIGN_OR_RETURN(const size_t got, reader->ReadAt(offset, buffer));
+        offset += got;
+        return got;
+      });
+  if (!absl::IsInvalidArgument(merged)) return merged;
+  return absl::DataLossError(Annotate(merged, "stored sum " + part.hex()).message());
+}
+
+template <typename Sum>
+absl::StatusOr<Sum> MergeParts(const BlobStore& blobs, std::span<const Digest> parts, Sum sum) {
+  for (const Digest& part : parts) MUSTER_RETURN_IF_ERROR(MergePart(blobs, part, sum));
   return sum;
 }
 
@@ -71,7 +81,9 @@ class ClearSum final : public RoundSum {
     sum_.FinishClient(weight);
     return absl::OkStatus();
   }
-  absl::StatusOr<Digest> WriteTo(BlobStore& blobs) const override { return WriteSum(blobs, sum_); }
+  absl::StatusOr<Digest> WriteTo(BlobStore& blobs, RandomSource& random) const override {
+    return WriteSum(blobs, random, sum_);
+  }
 
  private:
   WeightedSum sum_;
@@ -90,7 +102,9 @@ class MaskedSum final : public RoundSum {
     sum_.FinishClient();
     return absl::OkStatus();
   }
-  absl::StatusOr<Digest> WriteTo(BlobStore& blobs) const override { return WriteSum(blobs, sum_); }
+  absl::StatusOr<Digest> WriteTo(BlobStore& blobs, RandomSource& random) const override {
+    return WriteSum(blobs, random, sum_);
+  }
 
  private:
   secagg::RingSum sum_;
@@ -121,33 +135,25 @@ absl::StatusOr<SumShape> ShapeOf(const StoreReader& reader, const RoundRecord& r
       .masked = true, .elements = secagg::VectorLength(params), .ring_bits = params.ring_bits};
 }
 
-absl::StatusOr<WeightedSum> ReadClearSum(const BlobStore& blobs, const Digest& digest,
+absl::StatusOr<WeightedSum> ReadClearSum(const BlobStore& blobs, std::span<const Digest> parts,
                                          uint64_t parameters) {
-  return ReadSum(blobs, digest, [&](const ByteSource& source) {
-    return WeightedSum::ReadFrom(source, parameters);
-  });
+  return MergeParts(blobs, parts, WeightedSum(parameters));
 }
 
-absl::StatusOr<secagg::RingSum> ReadMaskedSum(const BlobStore& blobs, const Digest& digest,
+absl::StatusOr<secagg::RingSum> ReadMaskedSum(const BlobStore& blobs, std::span<const Digest> parts,
                                               uint32_t ring_bits, uint64_t elements) {
-  return ReadSum(blobs, digest, [&](const ByteSource& source) {
-    return secagg::RingSum::ReadFrom(source, ring_bits, elements);
-  });
+  return MergeParts(blobs, parts, secagg::RingSum(ring_bits, elements));
 }
 
 absl::StatusOr<std::unique_ptr<RoundSum>> OpenRoundSum(const BlobStore& blobs, SumShape shape,
                                                        const Digest& durable) {
+  const std::span<const Digest> parts(&durable, durable.empty() ? 0 : 1);
   if (shape.masked) {
-    secagg::RingSum sum(shape.ring_bits, shape.elements);
-    if (!durable.empty()) {
-      MUSTER_ASSIGN_OR_RETURN(sum, ReadMaskedSum(blobs, durable, shape.ring_bits, shape.elements));
-    }
+    MUSTER_ASSIGN_OR_RETURN(secagg::RingSum sum,
+                            ReadMaskedSum(blobs, parts, shape.ring_bits, shape.elements));
     return std::make_unique<MaskedSum>(std::move(sum));
   }
-  WeightedSum sum(shape.elements);
-  if (!durable.empty()) {
-    MUSTER_ASSIGN_OR_RETURN(sum, ReadClearSum(blobs, durable, shape.elements));
-  }
+  MUSTER_ASSIGN_OR_RETURN(WeightedSum sum, ReadClearSum(blobs, parts, shape.elements));
   return std::make_unique<ClearSum>(std::move(sum));
 }
 

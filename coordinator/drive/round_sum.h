@@ -1,14 +1,16 @@
-// The durable sum of one round, in the clear or masked, behind one interface: the intake adds
-// staged uploads to it, and a blob keeps it between commits.
+// The durable sum of one round, in the clear or masked, behind one interface: each replica's intake
+// adds staged uploads to a part of its own, and a blob keeps that between commits.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "aggregation/secagg/ring_sum.h"
 #include "aggregation/sum/weighted_sum.h"
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/store/state_store.h"
+#include "proto/core/random.h"
 
 namespace muster {
 
@@ -30,17 +32,19 @@ class RoundSum {
   virtual absl::Status CanAdd(uint64_t weight) const = 0;
   // Adds a whole upload. After an error the sum is void.
   virtual absl::Status Add(const BlobReader& staged, uint64_t weight) = 0;
-  virtual absl::StatusOr<Digest> WriteTo(BlobStore& blobs) const = 0;
+  // The blob begins with a salt, so that no two writes ever share one: whoever deletes his own
+  // deletes nobody else's, also where two sums are equal.
+  virtual absl::StatusOr<Digest> WriteTo(BlobStore& blobs, RandomSource& random) const = 0;
 };
 
 // An empty sum, or the one that `durable` names. DataLoss if the blob is no sum of this shape.
 absl::StatusOr<std::unique_ptr<RoundSum>> OpenRoundSum(const BlobStore& blobs, SumShape shape,
                                                        const Digest& durable);
 
-// The same blobs, as what finalization needs.
-absl::StatusOr<WeightedSum> ReadClearSum(const BlobStore& blobs, const Digest& digest,
+// The same blobs, added up: what finalization needs. Memory is one sum, however many parts.
+absl::StatusOr<WeightedSum> ReadClearSum(const BlobStore& blobs, std::span<const Digest> parts,
                                          uint64_t parameters);
-absl::StatusOr<secagg::RingSum> ReadMaskedSum(const BlobStore& blobs, const Digest& digest,
+absl::StatusOr<secagg::RingSum> ReadMaskedSum(const BlobStore& blobs, std::span<const Digest> parts,
                                               uint32_t ring_bits, uint64_t elements);
 
 }  // namespace muster

@@ -105,6 +105,7 @@ absl::Status CarryOut(StoreTx& tx, AfterCommit& after, RoundRecord& round,
   MUSTER_RETURN_IF_ERROR(ExpireOpenInvocations(
       tx, round.id, now, StrCat("the round was abandoned: ", abandoned.reason)));
   MUSTER_RETURN_IF_ERROR(tx.DeleteSecAggMessages(round.id));
+  MUSTER_RETURN_IF_ERROR(tx.DeletePartialSums(round.id));
   MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(round.id.job));
   return ApplyToJob(tx, after, round.id.job,
                     RoundWasAbandoned{round.id.number, round.id.attempt, abandoned.reason,

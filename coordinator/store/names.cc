@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "proto/core/strings.h"
+
 namespace muster {
 namespace {
 
@@ -75,6 +77,10 @@ std::string_view InvocationStatusName(InvocationStatus status) {
   return NameOf(kInvocationStatuses, status);
 }
 std::string_view SecAggStepName(SecAggStep step) { return NameOf(kSecAggSteps, step); }
+std::string PartialSumText(const RoundId& round, std::string_view replica) {
+  return StrCat("of round ", round.ToString(), " on replica ", replica);
+}
+
 std::string SecAggMessageText(SecAggStep step) {
   return std::string(SecAggStepName(step)) + " of device";
 }

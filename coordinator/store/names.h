@@ -12,6 +12,7 @@ namespace muster {
 std::optional<InvocationStatus> ParseInvocationStatus(std::string_view name);
 std::optional<SecAggStep> ParseSecAggStep(std::string_view name);
 std::string SecAggMessageText(SecAggStep step);  // "advert of device", for messages
+std::string PartialSumText(const RoundId& round, std::string_view replica);
 std::optional<AggregationMode> ParseAggregationMode(std::string_view name);
 std::optional<TaskKind> ParseTaskKind(std::string_view name);
 std::optional<PromotionPhase> ParsePromotionPhase(std::string_view name);

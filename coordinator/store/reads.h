@@ -43,6 +43,14 @@ class Reads : public Interface {
       const DeviceId& device) const override {
     return rows_.ListOpenInvocations(device);
   }
+  absl::StatusOr<PartialSumRecord> FindPartialSum(const RoundId& round,
+                                                  const std::string& replica) const override {
+    return rows_.FindPartialSum(round, replica);
+  }
+  absl::StatusOr<std::vector<PartialSumRecord>> ListPartialSums(
+      const RoundId& round) const override {
+    return rows_.ListPartialSums(round);
+  }
   absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const override {
     return rows_.FindSecAggSession(round);
   }
@@ -122,6 +130,12 @@ class TxOver final : public Reads<StoreTx, Rows> {
   absl::Status PutModel(const ModelRecord& r) override { return this->rows_.PutModel(r); }
   absl::Status PutPromotion(const PromotionRecord& r) override {
     return this->rows_.PutPromotion(r);
+  }
+  absl::Status PutPartialSum(const PartialSumRecord& r) override {
+    return this->rows_.PutPartialSum(r);
+  }
+  absl::Status DeletePartialSums(const RoundId& round) override {
+    return this->rows_.DeletePartialSums(round);
   }
   absl::Status PutSecAggSession(const SecAggSessionRecord& r) override {
     return this->rows_.PutSecAggSession(r);

@@ -45,7 +45,6 @@ struct RoundRecord {
   Digest base_package;  // what participants train from
   Digest base_weights;
   Digest optimizer_state;      // blob that the server optimizer starts from, or empty
-  Digest partial_sum;          // blob of the durable sum so far, or empty
   uint32_t model_version = 0;  // made by this round; 0 until committed
   Metrics metrics;             // example-weighted means of the participants', once committed
   Metrics evaluation;          // of the version that the round made
@@ -78,6 +77,16 @@ struct InvocationRecord {
   std::string reason;  // of kFailed, kRefused, kExpired
   Timestamp finished;
   friend bool operator==(const InvocationRecord&, const InvocationRecord&) = default;
+};
+
+// One replica's part of a round's sum. A round's parts add up, in any order, to the sum over its
+// reported invocations. Only the replica of that name writes it.
+struct PartialSumRecord {
+  RoundId round;
+  std::string replica;
+  uint64_t row_version = 0;
+  Digest blob;
+  friend bool operator==(const PartialSumRecord&, const PartialSumRecord&) = default;
 };
 
 // What secure aggregation fixed for a round. The messages are kept as they came over the wire:

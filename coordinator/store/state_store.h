@@ -66,6 +66,12 @@ class StoreReader {
   virtual absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(
       const DeviceId& device) const = 0;
 
+  virtual absl::StatusOr<PartialSumRecord> FindPartialSum(const RoundId& round,
+                                                          const std::string& replica) const = 0;
+  // Ordered by replica.
+  virtual absl::StatusOr<std::vector<PartialSumRecord>> ListPartialSums(
+      const RoundId& round) const = 0;
+
   virtual absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const = 0;
   virtual absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round,
                                                                 SecAggStep step,
@@ -118,6 +124,11 @@ class StoreTx : public StoreReader {
   virtual absl::Status PutToken(const TokenRecord& record) = 0;
   virtual absl::Status PutModel(const ModelRecord& record) = 0;
   virtual absl::Status PutPromotion(const PromotionRecord& record) = 0;
+
+  // FailedPrecondition without its round.
+  virtual absl::Status PutPartialSum(const PartialSumRecord& record) = 0;
+  // Of all replicas.
+  virtual absl::Status DeletePartialSums(const RoundId& round) = 0;
 
   // FailedPrecondition if it would change survivors that are set: a second set of survivors would
   // open single updates. Without its round: FailedPrecondition too.

@@ -30,6 +30,9 @@ class MemoryTables {
   absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(const RoundId& round,
                                                                 FunctionKind function) const;
   absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(const DeviceId& device) const;
+  absl::StatusOr<PartialSumRecord> FindPartialSum(const RoundId& round,
+                                                  const std::string& replica) const;
+  absl::StatusOr<std::vector<PartialSumRecord>> ListPartialSums(const RoundId& round) const;
   absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const;
   absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round, SecAggStep step,
                                                         const DeviceId& device) const;
@@ -61,6 +64,8 @@ class MemoryTables {
   absl::Status PutToken(const TokenRecord& record);
   absl::Status PutModel(const ModelRecord& record);
   absl::Status PutPromotion(const PromotionRecord& record);
+  absl::Status PutPartialSum(const PartialSumRecord& record);
+  absl::Status DeletePartialSums(const RoundId& round);
   absl::Status PutSecAggSession(const SecAggSessionRecord& record);
   absl::Status AddSecAggMessage(const SecAggMessageRecord& record);
   absl::Status DeleteSecAggMessages(const RoundId& round);
@@ -87,6 +92,7 @@ class MemoryTables {
   UndoMap<InvocationId, InvocationRecord> invocations_;
   UndoMap<Seat, InvocationId> invocation_by_seat_;
   UndoMap<std::tuple<DeviceId, Timestamp, InvocationId>, bool> open_invocations_;
+  UndoMap<std::pair<RoundId, std::string>, PartialSumRecord> partial_sums_;
   UndoMap<RoundId, SecAggSessionRecord> secagg_sessions_;
   UndoMap<std::tuple<RoundId, SecAggStep, DeviceId>, SecAggMessageRecord> secagg_messages_;
   UndoMap<std::string, TaskRecord> tasks_;

@@ -29,7 +29,6 @@ const Table& Rounds() {
                                         "base_package",
                                         "base_weights",
                                         "optimizer_state",
-                                        "partial_sum",
                                         "model_version",
                                         "metrics",
                                         "evaluation",
@@ -141,7 +140,6 @@ RoundRecord ReadRound(Row& row) {
   round.base_package = row.Hash();
   round.base_weights = row.Hash();
   round.optimizer_state = row.Hash();
-  round.partial_sum = row.Hash();
   round.model_version = row.U32();
   round.metrics = row.Parsed<Metrics>(MetricsFromText);
   round.evaluation = row.Parsed<Metrics>(MetricsFromText);
@@ -222,7 +220,7 @@ absl::Status SqliteRows::PutRound(const RoundRecord& record) {
       },
       record.state);
   return put
-      .BindAll(record.base_package, record.base_weights, record.optimizer_state, record.partial_sum,
+      .BindAll(record.base_package, record.base_weights, record.optimizer_state,
                record.model_version, MetricsToText(record.metrics),
                MetricsToText(record.evaluation), record.bytes_up, record.bytes_down)
       .Run();

@@ -29,6 +29,9 @@ class SqliteRows {
   absl::StatusOr<std::vector<InvocationRecord>> ListInvocations(const RoundId& round,
                                                                 FunctionKind function) const;
   absl::StatusOr<std::vector<InvocationRecord>> ListOpenInvocations(const DeviceId& device) const;
+  absl::StatusOr<PartialSumRecord> FindPartialSum(const RoundId& round,
+                                                  const std::string& replica) const;
+  absl::StatusOr<std::vector<PartialSumRecord>> ListPartialSums(const RoundId& round) const;
   absl::StatusOr<SecAggSessionRecord> FindSecAggSession(const RoundId& round) const;
   absl::StatusOr<SecAggMessageRecord> FindSecAggMessage(const RoundId& round, SecAggStep step,
                                                         const DeviceId& device) const;
@@ -60,6 +63,8 @@ class SqliteRows {
   absl::Status PutToken(const TokenRecord& record);
   absl::Status PutModel(const ModelRecord& record);
   absl::Status PutPromotion(const PromotionRecord& record);
+  absl::Status PutPartialSum(const PartialSumRecord& record);
+  absl::Status DeletePartialSums(const RoundId& round);
   absl::Status PutSecAggSession(const SecAggSessionRecord& record);
   absl::Status AddSecAggMessage(const SecAggMessageRecord& record);
   absl::Status DeleteSecAggMessages(const RoundId& round);

@@ -17,9 +17,9 @@ struct Table {
   std::string by_key;   // select + " WHERE key = ? AND ..."
 };
 
-// `columns` excludes the keys.
+// `columns` excludes the keys. `what` is what messages call a row, if not by the table's name.
 inline Table MakeTable(const std::string& name, const std::vector<std::string>& keys,
-                       const std::vector<std::string>& columns) {
+                       const std::vector<std::string>& columns, const std::string& what = "") {
   const auto append = [](const char* suffix) {
     return
         [suffix](std::string* out, const std::string& column) { StrAppend(out, column, suffix); };
@@ -35,7 +35,7 @@ inline Table MakeTable(const std::string& name, const std::vector<std::string>& 
         StrAppend(out, column, " = excluded.", column);
       });
   Table table;
-  table.what = name;
+  table.what = what.empty() ? name : what;
   table.select = StrCat("SELECT ", names, " FROM ", name);
   table.version = StrCat("SELECT row_version FROM ", name, where);
   table.by_key = StrCat(table.select, where);

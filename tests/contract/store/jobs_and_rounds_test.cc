@@ -100,7 +100,6 @@ TEST_P(JobsAndRounds, EveryRoundStateComesBackAsItWasPut) {
   round.base_package = DigestOf("package");
   round.base_weights = DigestOf("weights");
   round.optimizer_state = DigestOf("optimizer");
-  round.partial_sum = DigestOf("sum");
   round.model_version = 4;
   round.metrics = {{"train_loss", 0.1 + 0.2}, {"nan-free", -1e-300}};
   round.evaluation = {{"accuracy", 1.0 / 3.0}};

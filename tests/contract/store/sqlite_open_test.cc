@@ -155,6 +155,30 @@ TEST_F(SqliteOpen, ReleasedMigrationsAreNeverEdited) {
             "c3904ece1ccabca4a6f223543f4c0afafb78f023a7cb5ce29a44a37e5b5cfa50");
 }
 
+TEST_F(SqliteOpen, ASumFromBeforeSumsHadPartsBecomesThePartOfTheUnnamedReplica) {
+  const auto path = folder_.path() / "muster.db";
+  {
+    auto db = Connection::Open(path, Connection::Mode::kReadWrite, std::chrono::seconds(1));
+    ASSERT_TRUE(db.ok()) << db.status();
+    ASSERT_OK(Migrate(**db, {EmbeddedMigrations().data(), 1}));
+  }
+  Sql("PRAGMA foreign_keys = OFF;"
+      "INSERT INTO round SELECT 'j', 1, 1, 1, 3, 4, 2, 1, 'clear', 1, 'collecting', 1, 2, NULL, 1,"
+      " 1, 0, NULL, NULL, 7, NULL, NULL, NULL, NULL, NULL, x'" +
+      std::string(62, '0') +
+      "07', 0, '{}', '{}',"
+      " 0, 0");
+  auto store = Open();
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_OK((*store)->Read([](const StoreReader& r) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(const auto parts, r.ListPartialSums({JobId::Trusted("j"), 1, 1}));
+    if (parts.size() != 1) return absl::NotFoundError("one part was expected");
+    EXPECT_EQ(parts[0].replica, "main");
+    EXPECT_EQ(parts[0].blob.hex(), std::string(62, '0') + "07");
+    return absl::OkStatus();
+  }));
+}
+
 TEST_F(SqliteOpen, WritesThatWaitShareOneCommitAndEachIsJudgedAlone) {
   auto store = *Open();
   constexpr int kWriters = 32;
