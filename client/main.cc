@@ -55,7 +55,7 @@ DESCRIPTION
 OPTIONS
     --config FILE            client.yaml; see FILES
     --state-dir DIR          where identity, journal, models and cache are kept
-    --coordinator HOST:PORT  the coordinator
+    --coordinator HOST:PORT  the coordinator; or its replicas, as IP:PORT,IP:PORT
     --token TOKEN            one-time join token; better given as MUSTER_TOKEN, which `ps` does not show
     --ca-pin sha256:HEX      the fleet's CA, without which no coordinator is believed
     --name NAME              a device id to ask for

@@ -18,6 +18,7 @@
 #include "proto/core/files.h"
 #include "proto/core/status.h"
 #include "proto/core/suggest.h"
+#include "proto/transport/host_port.h"
 
 namespace muster {
 namespace {
@@ -146,7 +147,9 @@ absl::StatusOr<std::pair<std::string, uint16_t>> ParseHostPort(std::string_view 
 }
 
 absl::Status SetCoordinator(ClientConfig& config, const Value& value) {
-  MUSTER_RETURN_IF_ERROR(ParseHostPort(value.text, 1).status());
+  if (absl::Status addresses = HostPort::ParseList(value.text).status(); !addresses.ok()) {
+    return Expected("HOST:PORT, or several IP:PORT with commas between", value.text);
+  }
   config.coordinator = value.text;
   return absl::OkStatus();
 }

@@ -54,6 +54,16 @@ absl::Status PrepareFolder(const std::filesystem::path& state_dir) {
   return absl::OkStatus();
 }
 
+// Of the first replica that answers.
+absl::StatusOr<std::vector<Certificate>> FetchAnyChain(const std::vector<HostPort>& servers) {
+  absl::StatusOr<std::vector<Certificate>> chain = absl::UnavailableError("no address");
+  for (const HostPort& server : servers) {
+    chain = FetchServerChain(server, kFetchTimeout);
+    if (chain.ok()) return chain;
+  }
+  return chain;
+}
+
 absl::StatusOr<v1::EnrolResponse> CallEnrol(const EnrolOptions& options, const std::string& ca_pem,
                                             std::string csr) {
   MUSTER_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel,
@@ -91,11 +101,12 @@ absl::StatusOr<v1::RenewResponse> CallRenew(const std::string& coordinator,
 absl::StatusOr<DeviceIdentity> EnrolDevice(const EnrolOptions& options) {
   const Timestamp now = SystemClock().Now();
   MUSTER_RETURN_IF_ERROR(ValidateLabels(options.labels));
-  MUSTER_ASSIGN_OR_RETURN(HostPort server, HostPort::Parse(options.coordinator));
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<HostPort> servers,
+                          HostPort::ParseList(options.coordinator));
   MUSTER_RETURN_IF_ERROR(ParseCertificatePin(options.ca_pin).status());
   MUSTER_RETURN_IF_ERROR(CheckNotEnrolled(options.state_dir, now));
   MUSTER_RETURN_IF_ERROR(PrepareFolder(options.state_dir));
-  MUSTER_ASSIGN_OR_RETURN(std::vector<Certificate> chain, FetchServerChain(server, kFetchTimeout));
+  MUSTER_ASSIGN_OR_RETURN(std::vector<Certificate> chain, FetchAnyChain(servers));
   MUSTER_ASSIGN_OR_RETURN(Certificate ca, FindPinnedCa(chain, options.ca_pin, now));
   MUSTER_ASSIGN_OR_RETURN(EcPrivateKey key, EcPrivateKey::Generate());
   MUSTER_ASSIGN_OR_RETURN(std::string csr, MakeCertificateRequest(key));

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "proto/core/files.h"
 #include "proto/core/status.h"
@@ -24,8 +26,7 @@ constexpr int kConnectTimeoutMs = 1000;
 using Steady = std::chrono::steady_clock;
 using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-absl::StatusOr<Addresses> Resolve(const std::string& address) {
-  MUSTER_ASSIGN_OR_RETURN(const HostPort target, HostPort::Parse(address));
+absl::StatusOr<Addresses> Resolve(const HostPort& target) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -60,9 +61,11 @@ bool Listens(const addrinfo& address) {
          !MetItself(fd.get());
 }
 
-bool AnyListens(const addrinfo* addresses) {
-  for (const addrinfo* at = addresses; at != nullptr; at = at->ai_next) {
-    if (Listens(*at)) return true;
+bool AnyListens(const std::vector<Addresses>& replicas) {
+  for (const Addresses& addresses : replicas) {
+    for (const addrinfo* at = addresses.get(); at != nullptr; at = at->ai_next) {
+      if (Listens(*at)) return true;
+    }
   }
   return false;
 }
@@ -71,13 +74,18 @@ bool AnyListens(const addrinfo* addresses) {
 
 absl::StatusOr<Timestamp> WaitForAnswer(Api& api, Duration wait) {
   const auto end = Steady::now() + wait;
-  MUSTER_ASSIGN_OR_RETURN(const Addresses addresses, Resolve(api.address()));
+  MUSTER_ASSIGN_OR_RETURN(const auto targets, HostPort::ParseList(api.address()));
+  std::vector<Addresses> replicas;
+  for (const HostPort& target : targets) {
+    MUSTER_ASSIGN_OR_RETURN(Addresses addresses, Resolve(target));
+    replicas.push_back(std::move(addresses));
+  }
   v1::ListJobsRequest request;
   request.set_page_size(1);
   absl::Status last = absl::UnavailableError(
       StrCat("nothing listens at ", api.address(), "; start `muster-coordinator serve` there"));
   do {
-    if (AnyListens(addresses.get())) {
+    if (AnyListens(replicas)) {
       api.ConnectAtOnce();
       last = api.Call(request).status();
       if (!IsTransient(last)) {

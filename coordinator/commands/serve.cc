@@ -19,6 +19,9 @@ po::options_description OptionsFor(ServeOptions& serve) {
       "http",
       po::value(&serve.http_listen)->default_value(serve.http_listen)->value_name("HOST:PORT"),
       "address of /healthz, /readyz and /metrics; empty: none")(
+      "replica",
+      po::value(&serve.drive.replica)->default_value(serve.drive.replica)->value_name("NAME"),
+      "this process's name among the replicas over one store; a restart goes on under it")(
       "host", po::value(&serve.hosts)->composing()->value_name("NAME"),
       "one more DNS name or IP address for the server's certificate")(
       "reflection", po::bool_switch(&serve.reflection), "serve gRPC reflection")(
@@ -45,6 +48,7 @@ po::options_description OptionsFor(ServeOptions& serve) {
 }
 
 absl::Status CheckOptions(const ServeOptions& serve) {
+  MUSTER_RETURN_IF_ERROR(ValidateId("--replica", serve.drive.replica));
   if (serve.threads == 0 || serve.drive.check_ins_per_second <= 0 ||
       serve.drive.pace_min <= Duration::zero() || serve.drive.pace_max < serve.drive.pace_min ||
       serve.device_certificate_lifetime <= Duration::zero()) {

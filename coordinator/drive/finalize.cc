@@ -42,6 +42,10 @@ absl::StatusOr<Loaded> Load(const DriveContext& context, const RoundId& id) {
   return loaded;
 }
 
+bool AllIsShared(const ParameterLayout& layout) {
+  return layout.shared_size() == layout.total_size();
+}
+
 // The shared entries of a flat vector, in order, and back.
 std::vector<float> Gather(const ParameterLayout& layout, const std::vector<float>& flat) {
   std::vector<float> shared;
@@ -82,7 +86,9 @@ absl::StatusOr<NewWeights> ApplyMean(DriveContext& context, const Loaded& loaded
     MUSTER_ASSIGN_OR_RETURN(state, ReadOptimizerState(context.blobs, loaded.round.optimizer_state,
                                                       spec.layout.shared_size()));
   }
-  std::vector<float> shared = Gather(spec.layout, flat);
+  // A layout that shares everything needs no second copy of a large model.
+  const bool in_place = AllIsShared(spec.layout);
+  std::vector<float> shared = in_place ? std::move(flat) : Gather(spec.layout, flat);
   MUSTER_RETURN_IF_ERROR(ApplyServerOptimizer(spec.server_optimizer, mean, shared, state));
   for (float value : shared) {
     if (!std::isfinite(value)) {
@@ -90,7 +96,11 @@ absl::StatusOr<NewWeights> ApplyMean(DriveContext& context, const Loaded& loaded
           "the server optimizer left the range of float32; lower server_optimizer.learning_rate");
     }
   }
-  Scatter(spec.layout, shared, flat);
+  if (in_place) {
+    flat = std::move(shared);
+  } else {
+    Scatter(spec.layout, shared, flat);
+  }
   NewWeights result;
   MUSTER_ASSIGN_OR_RETURN(result.weights, WriteVector(context.blobs, flat));
   MUSTER_ASSIGN_OR_RETURN(result.optimizer_state, WriteOptimizerState(context.blobs, state));

@@ -5,10 +5,13 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
+#include "proto/core/random.h"
 #include "proto/core/status.h"
 #include "proto/transport/host_port.h"
 #include "proto/x509/certificate.h"
@@ -64,6 +67,21 @@ absl::Status CheckMaterial(const TlsMaterial& material) {
   return valid.ok() ? valid : Annotate(valid, "own certificate");
 }
 
+// One address by its name or number; several as gRPC's list of addresses, in an order of chance,
+// because gRPC tries them in order and a fleet must not all begin with the same.
+std::string TargetOf(std::vector<HostPort> addresses) {
+  if (addresses.size() == 1) return addresses.front().ToString();
+  SystemRandom random;
+  for (size_t i = addresses.size(); i > 1; --i) {
+    std::swap(addresses[i - 1], addresses[random.Below(i)]);
+  }
+  const bool ipv6 = addresses.front().host.find(':') != std::string::npos;
+  return absl::StrCat(ipv6 ? "ipv6:" : "ipv4:",
+                      absl::StrJoin(addresses, ",", [](std::string* out, const HostPort& address) {
+                        absl::StrAppend(out, address.ToString());
+                      }));
+}
+
 absl::StatusOr<std::string> ReadPem(const std::filesystem::path& path) {
   absl::StatusOr<std::string> pem = ReadFile(path, kMaxPemBytes);
   if (absl::IsNotFound(pem.status())) {
@@ -98,10 +116,11 @@ absl::Status SaveTlsMaterial(const std::filesystem::path& dir, const TlsMaterial
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& address,
                                                        const TlsMaterial& material) {
-  MUSTER_ASSIGN_OR_RETURN(HostPort target, HostPort::Parse(address));
+  MUSTER_ASSIGN_OR_RETURN(std::vector<HostPort> addresses, HostPort::ParseList(address));
   MUSTER_RETURN_IF_ERROR(CheckMaterial(material));
   grpc::SslCredentialsOptions options{material.ca_pem, material.key_pem, material.certificate_pem};
-  return grpc::CreateCustomChannel(target.ToString(), grpc::SslCredentials(options), Arguments());
+  return grpc::CreateCustomChannel(TargetOf(std::move(addresses)), grpc::SslCredentials(options),
+                                   Arguments());
 }
 
 }  // namespace muster

@@ -36,8 +36,10 @@ absl::StatusOr<TlsMaterial> LoadTlsMaterial(const std::filesystem::path& dir);
 // key.pem is readable by the owner alone. The folder is made if it is missing.
 absl::Status SaveTlsMaterial(const std::filesystem::path& dir, const TlsMaterial& material);
 
-// `address` is HOST:PORT. InvalidArgument for a bad address or PEM, Unauthenticated when the
-// certificate has expired. Connects lazily: no coordinator needs to be there yet.
+// `address` is HOST:PORT, or several replicas' as HostPort::ParseList takes them: the channel stays
+// with one while it answers, and callers spread over all. InvalidArgument for a bad address or PEM,
+// Unauthenticated when the certificate has expired. Connects lazily: no coordinator needs to be
+// there yet.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& address,
                                                        const TlsMaterial& material);
 

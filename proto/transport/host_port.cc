@@ -1,8 +1,12 @@
 #include "proto/transport/host_port.h"
 
+#include <arpa/inet.h>
+
 #include <charconv>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "proto/core/status.h"
 
 namespace muster {
 namespace {
@@ -10,6 +14,15 @@ namespace {
 bool IsHostCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '-' || c == '_' || c == ':' || c == '%';
+}
+
+enum class HostKind { kName, kIpv4, kIpv6 };
+
+HostKind KindOf(const std::string& host) {
+  in6_addr binary;
+  if (inet_pton(AF_INET, host.c_str(), &binary) == 1) return HostKind::kIpv4;
+  if (inet_pton(AF_INET6, host.c_str(), &binary) == 1) return HostKind::kIpv6;
+  return HostKind::kName;
 }
 
 }  // namespace
@@ -23,6 +36,29 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
   absl::StatusOr<HostPort> parsed = ParseListen(text);
   if (!parsed.ok() || parsed->port != 0) return parsed;
   return absl::InvalidArgumentError("coordinator address: nobody can be reached at port 0");
+}
+
+absl::StatusOr<std::vector<HostPort>> HostPort::ParseList(std::string_view text) {
+  std::vector<HostPort> addresses;
+  for (const auto& part : absl::StrSplit(absl::string_view(text.data(), text.size()), ',')) {
+    if (addresses.size() == kMaxAddresses) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("coordinator address: more than ", kMaxAddresses,
+                       " of them; give one DNS name that resolves to all"));
+    }
+    MUSTER_ASSIGN_OR_RETURN(HostPort address, Parse({part.data(), part.size()}));
+    addresses.push_back(std::move(address));
+  }
+  if (addresses.size() == 1) return addresses;
+  for (const HostPort& address : addresses) {
+    const HostKind kind = KindOf(address.host);
+    if (kind != HostKind::kName && kind == KindOf(addresses.front().host)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("coordinator address: ", address.host,
+                                                   ": several addresses must be all IPv4 or all "
+                                                   "IPv6; for names, give one that DNS resolves to "
+                                                   "all replicas"));
+  }
+  return addresses;
 }
 
 absl::StatusOr<HostPort> HostPort::ParseListen(std::string_view text) {

@@ -45,11 +45,12 @@ class Processes:
     def __init__(self):
         self._running = []
 
-    def start(self, arguments, log):
+    def start(self, arguments, log, environment=None):
+        """`environment` is added to this process's own."""
         with open(log, "ab") as out:
             process = subprocess.Popen(
                 [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True)
+                start_new_session=True, env={**os.environ, **(environment or {})})
         self._running.append(process)
         return process
 
@@ -77,24 +78,41 @@ class Processes:
 
 
 class Coordinator:
-    """muster-coordinator in a folder of its own, and `muster` with the first operator's credential."""
+    """A coordinator of one or more replicas, and `muster` with the first operator's credential."""
 
-    def __init__(self, bin_dir, folder, processes):
+    def __init__(self, bin_dir, folder, processes, replicas=1):
         self.bin = pathlib.Path(bin_dir)
         self.folder = pathlib.Path(folder)
         self.state = self.folder / "coordinator"
         self.log = self.folder / "coordinator.log"
         self.credential = self.folder / "operator"
         self.processes = processes
-        self.address = f"127.0.0.1:{free_port()}"
+        self.serve_arguments = []     # more of them, for every replica: --store URL and the like
+        self.serve_environment = {}
+        self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(replicas)]
+        self.address = ",".join(self.addresses)
+        self.replicas = [None] * replicas  # processes
         self.pin = None
-        self.process = None
         self.start_ms = None
+
+    @property
+    def process(self):
+        return self.replicas[0]
 
     def init(self):
         made = run([self.bin / "muster-coordinator", "init", "--state-dir", self.state,
                     "--credential-out", self.credential, "--json"])
         self.pin = json.loads(made)["ca_pin"]
+
+    def start_replica(self, index):
+        own = []
+        if len(self.replicas) > 1:
+            own = ["--replica", f"r{index}", "--run-file", self.folder / f"replica-{index}.json"]
+        self.replicas[index] = self.processes.start(
+            [self.bin / "muster-coordinator", "serve", "--state-dir", self.state,
+             "--listen", self.addresses[index], "--http", "127.0.0.1:0", "--pace-min-ms", "1000",
+             *own, *self.serve_arguments],
+            self.log, self.serve_environment)
 
     def serve(self):
         """Measures exec to the first answered RPC with a client that waits for it already."""
@@ -103,10 +121,8 @@ class Coordinator:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(0.5)  # the client has started and knocks at the port
         began = time.time()
-        self.process = self.processes.start(
-            [self.bin / "muster-coordinator", "serve", "--state-dir", self.state,
-             "--listen", self.address, "--http", "127.0.0.1:0", "--pace-min-ms", "1000"],
-            self.log)
+        for index in range(len(self.replicas)):
+            self.start_replica(index)
         out, errors = ping.communicate()
         if ping.returncode != 0:
             raise StoryError(f"the coordinator did not answer: {errors.strip()}; its log is {self.log}")

@@ -27,6 +27,25 @@ TEST(HostPort, RefusesEverythingElse) {
   }
 }
 
+TEST(HostPort, ParsesTheAddressesOfSeveralReplicas) {
+  EXPECT_EQ(HostPort::ParseList("coordinator.example:7443")->size(), 1u);
+  const auto replicas = HostPort::ParseList("10.0.0.1:7443,10.0.0.2:7444");
+  ASSERT_TRUE(replicas.ok()) << replicas.status();
+  ASSERT_EQ(replicas->size(), 2u);
+  EXPECT_EQ((*replicas)[1].ToString(), "10.0.0.2:7444");
+  EXPECT_EQ(HostPort::ParseList("[::1]:1,[::2]:2")->size(), 2u);
+}
+
+TEST(HostPort, RefusesListsThatNoChannelCouldDial) {
+  std::string many = "10.0.0.1:1";
+  for (size_t i = 0; i < kMaxAddresses; ++i) many += ",10.0.0.1:1";
+  for (const std::string& bad :
+       {std::string("10.0.0.1:1,"), std::string("10.0.0.1:1,host:2"),
+        std::string("10.0.0.1:1,[::1]:2"), std::string("host:1,host:2"), many}) {
+    EXPECT_EQ(HostPort::ParseList(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+}
+
 class TlsMaterialTest : public testing::Test {
  protected:
   TlsMaterial Make(Timestamp issued) {
