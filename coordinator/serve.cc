@@ -91,6 +91,8 @@ absl::Status Serve(const ServeOptions& options) {
                      .options = options.drive};
   Dispatcher dispatcher(drive);
   UpdateIntake intake(drive);
+  wakeups.Start();
+  intake.Start();
   TaskRunner tasks(drive, dispatcher);
   RpcCounters counters;
   Executor executor(options.threads, options.queue_limit);

@@ -31,6 +31,7 @@ struct DriveOptions {
   Duration task_lease = std::chrono::seconds(60);
   double unmask_ahead = 0.25;    // share of the answers that unmasking may go without
   size_t max_staged_batch = 64;  // updates in one commit of a partial sum
+  unsigned unmask_threads = 0;   // that take the masks off a sum; 0: one for each core
 };
 
 // References to the parts; main.cc owns them.

@@ -31,7 +31,11 @@ std::string OwnerOf(const DeviceId& device) { return StagingOwner("device", devi
 
 }  // namespace
 
-UpdateIntake::UpdateIntake(DriveContext& context) : context_(context), thread_([this] { Run(); }) {}
+UpdateIntake::UpdateIntake(DriveContext& context) : context_(context) {}
+
+void UpdateIntake::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
 
 UpdateIntake::~UpdateIntake() {
   {
@@ -39,7 +43,7 @@ UpdateIntake::~UpdateIntake() {
     stopping_ = true;
     arrived_.notify_all();
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
   for (auto& [round, batch] : queue_) {
     for (Pending& pending : batch) {
       pending.answer(absl::UnavailableError("the coordinator is stopping; offer the update again"));
@@ -122,20 +126,38 @@ void UpdateIntake::Run() {
   while (true) {
     arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (stopping_) return;
-    auto first = queue_.begin();
-    const RoundId round = first->first;
-    std::vector<Pending>& waiting = first->second;
-    const size_t take = std::min(waiting.size(), context_.options.max_staged_batch);
-    std::vector<Pending> batch(
-        std::make_move_iterator(waiting.begin()),
-        std::make_move_iterator(waiting.begin() + static_cast<ptrdiff_t>(take)));
-    waiting.erase(waiting.begin(), waiting.begin() + static_cast<ptrdiff_t>(take));
-    if (waiting.empty()) queue_.erase(first);
+    Batch batch = TakeBatch();
     lock.unlock();
-    CommitBatch(round, std::move(batch));
+    CommitBatch(batch.round, std::move(batch.offers));
     DropClosedRounds();
     lock.lock();
   }
+}
+
+size_t UpdateIntake::RunQueued() {
+  size_t waited = 0;
+  std::unique_lock lock(mutex_);
+  while (!queue_.empty()) {
+    Batch batch = TakeBatch();
+    lock.unlock();
+    waited += batch.offers.size();
+    CommitBatch(batch.round, std::move(batch.offers));
+    DropClosedRounds();
+    lock.lock();
+  }
+  return waited;
+}
+
+UpdateIntake::Batch UpdateIntake::TakeBatch() {
+  auto first = queue_.begin();
+  std::vector<Pending>& waiting = first->second;
+  const auto end = waiting.begin() + static_cast<ptrdiff_t>(std::min(
+                                         waiting.size(), context_.options.max_staged_batch));
+  Batch batch{.round = first->first,
+              .offers = {std::make_move_iterator(waiting.begin()), std::make_move_iterator(end)}};
+  waiting.erase(waiting.begin(), end);
+  if (waiting.empty()) queue_.erase(first);
+  return batch;
 }
 
 absl::Status UpdateIntake::Load(const PartialSumRecord& durable, const SumShape& shape,

@@ -7,6 +7,9 @@
 // A clear update is read twice from its staged file, in chunks: once to check it, once to add it.
 // So a bad one never touches the sum. Of a masked vector only the length can be checked. Memory is
 // one sum for each open round, however many devices report at once.
+//
+// Start() commits from a thread of its own. Without it nothing is committed until somebody calls
+// RunQueued(): so a simulation has the whole coordinator in one thread.
 #pragma once
 
 #include <condition_variable>
@@ -34,8 +37,14 @@ class UpdateIntake {
   UpdateIntake(const UpdateIntake&) = delete;
   UpdateIntake& operator=(const UpdateIntake&) = delete;
 
+  void Start();
+
+  // Commits and answers every offer that waits, on the caller's thread; returns how many waited.
+  // Not beside Start().
+  size_t RunQueued();
+
   // Checks the offer and its staged file on the caller's thread and answers refusals at once; a
-  // good update waits for the next commit and is answered from the intake's thread.
+  // good update waits for the next commit and is answered from the thread that commits.
   void Offer(const DeviceId& device, const UpdateOffer& offer, Answer answer);
   // The same for a masked vector. `report` was checked against the session by the caller; `message`
   // is what the store keeps of it. A vector that comes too late is deleted.
@@ -59,7 +68,12 @@ class UpdateIntake {
   void Enqueue(Pending pending);
   absl::StatusOr<std::optional<OfferAnswer>> Check(Pending& pending);
   void DropLate(const Pending& pending);
+  struct Batch {
+    RoundId round;
+    std::vector<Pending> offers;
+  };
   void Run();
+  Batch TakeBatch();  // with the mutex held; the queue is not empty
   void CommitBatch(const RoundId& round, std::vector<Pending> batch);
   absl::Status TryCommit(const RoundId& id, std::vector<Pending*>& members);
   absl::Status DropDecided(const RoundId& id, std::vector<Pending*>& members,
@@ -76,7 +90,7 @@ class UpdateIntake {
   std::condition_variable arrived_;
   bool stopping_ = false;
   std::map<RoundId, std::vector<Pending>> queue_;
-  std::map<RoundId, Accumulator> accumulators_;  // only the intake's thread touches them
+  std::map<RoundId, Accumulator> accumulators_;  // only the thread that commits touches them
   std::thread thread_;
 };
 

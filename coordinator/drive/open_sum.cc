@@ -101,12 +101,13 @@ absl::StatusOr<secagg::RingSum> Unmasked(DriveContext& context, const RoundRecor
                                   session.commitments, session.replies};
   constexpr double kTellEvery = 0.1;
   double told = 0;
-  MUSTER_RETURN_IF_ERROR(secagg::UnmaskSum(input, sum, /*threads=*/0, [&](double fraction) {
-    if (fraction < told + kTellEvery) return;
-    told = fraction;
-    LogDebug("taking masks off",
-             {{"round", round.id.ToString()}, {"percent", static_cast<uint32_t>(fraction * 100)}});
-  }));
+  MUSTER_RETURN_IF_ERROR(
+      secagg::UnmaskSum(input, sum, context.options.unmask_threads, [&](double fraction) {
+        if (fraction < told + kTellEvery) return;
+        told = fraction;
+        LogDebug("taking masks off", {{"round", round.id.ToString()},
+                                      {"percent", static_cast<uint32_t>(fraction * 100)}});
+      }));
   return sum;
 }
 

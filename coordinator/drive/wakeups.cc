@@ -12,11 +12,15 @@ constexpr size_t kMaxIdleVersions = 100'000;
 
 }  // namespace
 
-WakeUps::WakeUps() : thread_([this] { RunTimeouts(); }) {}
+WakeUps::WakeUps(Now now) : now_(std::move(now)) {}
+
+void WakeUps::Start() {
+  thread_ = std::thread([this] { RunTimeouts(); });
+}
 
 WakeUps::~WakeUps() {
   Shutdown();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 uint64_t WakeUps::version(const std::string& key) {
@@ -40,7 +44,7 @@ void WakeUps::WaitFor(const std::string& key, uint64_t seen_version, Duration ti
       const uint64_t id = next_id_++;
       waiters_.emplace(id, Waiter{key, std::move(callback)});
       by_key_.emplace(key, id);
-      deadlines_.emplace(std::chrono::steady_clock::now() + timeout, id);
+      deadlines_.emplace(now_() + timeout, id);
       changed_.notify_one();
       return;
     }
@@ -83,34 +87,56 @@ void WakeUps::Shutdown() {
 void WakeUps::RunTimeouts() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (deadlines_.empty()) {
+    const std::optional<Time> next = NextTimeout();
+    if (!next) {
       changed_.wait(lock);
-      continue;
+    } else if (auto callback = TakeDue()) {
+      lock.unlock();
+      (*callback)(Reason::kTimeout);
+      lock.lock();
+    } else {
+      changed_.wait_until(lock, *next);
     }
-    auto first = deadlines_.begin();
-    auto waiter = waiters_.find(first->second);
-    if (waiter == waiters_.end()) {  // woken before
-      deadlines_.erase(first);
-      continue;
-    }
-    if (std::chrono::steady_clock::now() < first->first) {
-      changed_.wait_until(lock, first->first);
-      continue;
-    }
-    auto [begin, end] = by_key_.equal_range(waiter->second.key);
-    for (auto it = begin; it != end; ++it) {
-      if (it->second == first->second) {
-        by_key_.erase(it);
-        break;
-      }
-    }
-    Callback callback = std::move(waiter->second.callback);
-    waiters_.erase(waiter);
-    deadlines_.erase(first);
+  }
+}
+
+size_t WakeUps::FireDue() {
+  size_t fired = 0;
+  std::unique_lock lock(mutex_);
+  while (auto callback = TakeDue()) {
     lock.unlock();
-    callback(Reason::kTimeout);
+    (*callback)(Reason::kTimeout);
+    ++fired;
     lock.lock();
   }
+  return fired;
+}
+
+std::optional<WakeUps::Time> WakeUps::NextTimeout() {
+  while (!deadlines_.empty()) {
+    const auto first = deadlines_.begin();
+    if (waiters_.contains(first->second)) return first->first;
+    deadlines_.erase(first);  // woken before
+  }
+  return std::nullopt;
+}
+
+std::optional<WakeUps::Callback> WakeUps::TakeDue() {
+  const std::optional<Time> next = NextTimeout();
+  if (!next || now_() < *next) return std::nullopt;
+  const auto first = deadlines_.begin();
+  const auto waiter = waiters_.find(first->second);
+  auto [begin, end] = by_key_.equal_range(waiter->second.key);
+  for (auto it = begin; it != end; ++it) {
+    if (it->second == first->second) {
+      by_key_.erase(it);
+      break;
+    }
+  }
+  Callback callback = std::move(waiter->second.callback);
+  waiters_.erase(waiter);
+  deadlines_.erase(first);
+  return callback;
 }
 
 }  // namespace muster

@@ -1,5 +1,6 @@
-// Wake-ups: who waits for news under a key, and until when. One thread fires the timeouts. A
-// wake-up is a hint that something may have changed; whoever is woken looks for himself.
+// Wake-ups: who waits for news under a key, and until when. A wake-up is a hint that something may
+// have changed; whoever is woken looks for himself. Start() fires the timeouts from a thread;
+// without it they fire when somebody calls FireDue(), by whatever clock is given.
 #pragma once
 
 #include <condition_variable>
@@ -7,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -20,10 +22,18 @@ class WakeUps {
   enum class Reason { kWoken, kTimeout, kShutdown };
   using Callback = std::function<void(Reason)>;
 
-  WakeUps();
+  using Time = std::chrono::steady_clock::time_point;  // never jumps
+  using Now = std::function<Time()>;
+
+  explicit WakeUps(Now now = std::chrono::steady_clock::now);
   ~WakeUps();  // Shutdown()
   WakeUps(const WakeUps&) = delete;
   WakeUps& operator=(const WakeUps&) = delete;
+
+  void Start();
+
+  // Calls back whoever's timeout is over; returns how many.
+  size_t FireDue();
 
   // Calls `callback` once: on Wake(key), after `timeout`, or at shutdown, from an arbitrary thread
   // and without a lock held. A Wake() between version() and WaitFor() is not lost: pass the version
@@ -38,10 +48,14 @@ class WakeUps {
     std::string key;
     Callback callback;
   };
-  using Deadline = std::chrono::steady_clock::time_point;
 
   void RunTimeouts();
+  // With the mutex held: the next timeout of somebody who still waits, and its callback once it is
+  // over.
+  std::optional<Time> NextTimeout();
+  std::optional<Callback> TakeDue();
 
+  const Now now_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
@@ -49,7 +63,7 @@ class WakeUps {
   uint64_t next_version_ = 1;
   std::unordered_map<std::string, uint64_t> versions_;  // keys with waiters or recent wakes
   std::unordered_map<uint64_t, Waiter> waiters_;
-  std::multimap<Deadline, uint64_t> deadlines_;
+  std::multimap<Time, uint64_t> deadlines_;
   std::unordered_multimap<std::string, uint64_t> by_key_;
   std::thread thread_;
 };

@@ -116,7 +116,7 @@ template <typename Rows>
 using ReaderOver = Reads<StoreReader, Rows>;
 
 template <typename Rows>
-class TxOver final : public Reads<StoreTx, Rows> {
+class TxOver : public Reads<StoreTx, Rows> {
  public:
   using Reads<StoreTx, Rows>::Reads;
 

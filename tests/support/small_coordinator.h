@@ -29,6 +29,7 @@ namespace muster {
 
 class SmallCoordinator : public testing::Test {
  protected:
+  SmallCoordinator() { wakeups_.Start(); }
   void SetUp() override {
     std::string pattern = testing::TempDir() + "muster-drive-XXXXXX";
     folder_ = mkdtemp(pattern.data());
@@ -60,6 +61,7 @@ class SmallCoordinator : public testing::Test {
                                   *rosters_, wakeups_, DriveOptions{}});
     dispatcher_.emplace(*context_);
     intake_.emplace(*context_);
+    intake_->Start();
     exchange_.emplace(*context_, *intake_);
     tasks_.emplace(*context_, *dispatcher_);
   }
@@ -68,6 +70,7 @@ class SmallCoordinator : public testing::Test {
   void RestartIntake() {
     intake_.reset();
     intake_.emplace(*context_);
+    intake_->Start();
     exchange_.emplace(*context_, *intake_);
   }
 

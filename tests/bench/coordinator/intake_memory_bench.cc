@@ -100,6 +100,7 @@ void TakeIn(int updates, const std::filesystem::path& folder) {
                        .options = {}};
   Dispatcher dispatcher(context);
   UpdateIntake intake(context);
+  intake.Start();
 
   JobSpec spec;
   spec.name = ModelName::Trusted("m");

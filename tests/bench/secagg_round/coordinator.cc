@@ -56,6 +56,8 @@ BenchCoordinator::BenchCoordinator(const std::filesystem::path& folder, Clock& c
       exchange_(context_, intake_),
       tasks_(context_, dispatcher_) {
   SetLogLevel(LogLevel::kError);
+  wakeups_.Start();
+  intake_.Start();
 }
 
 JobSpec BenchCoordinator::Spec(uint32_t features, uint32_t classes, uint32_t clients,

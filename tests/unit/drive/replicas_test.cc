@@ -39,6 +39,7 @@ class Replicas : public SmallCoordinator {
                   like.signer, like.notary, like.rosters, like.wakeups, like.options} {
       context.options.replica = name;
       intake.emplace(context);
+      intake->Start();
     }
     DriveContext context;
     std::optional<UpdateIntake> intake;

@@ -37,8 +37,25 @@ TEST(WakeUps, AWakeUpBetweenLookingAndWaitingIsNotLost) {
 
 TEST(WakeUps, TimesOut) {
   WakeUps wakeups;
+  wakeups.Start();
   EXPECT_EQ(Wait(wakeups, "a", wakeups.version("a"), std::chrono::milliseconds(1)).get(),
             Reason::kTimeout);
+}
+
+TEST(WakeUps, WithoutAThreadTimeoutsFireByTheClockThatIsGiven) {
+  WakeUps::Time now{};
+  WakeUps wakeups([&now] { return now; });
+  auto later = Wait(wakeups, "a", wakeups.version("a"), hours(2));
+  auto sooner = Wait(wakeups, "a", wakeups.version("a"), hours(1));
+  EXPECT_EQ(wakeups.FireDue(), 0u);
+  now += hours(1);
+  EXPECT_EQ(wakeups.FireDue(), 1u);
+  EXPECT_EQ(sooner.get(), Reason::kTimeout);
+  EXPECT_EQ(later.wait_for(Duration::zero()), std::future_status::timeout);
+  wakeups.Wake("a");
+  EXPECT_EQ(later.get(), Reason::kWoken);
+  now += hours(9);
+  EXPECT_EQ(wakeups.FireDue(), 0u);
 }
 
 TEST(WakeUps, WaitingAfterShutdownReturnsAtOnce) {
