@@ -16,7 +16,7 @@
 #include "coordinator/http/probes.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/rpc/server.h"
-#include "coordinator/store/sqlite/sqlite_store.h"
+#include "coordinator/store/open_store.h"
 #include "models/package/package.h"
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
@@ -52,7 +52,9 @@ absl::StatusOr<CertificateAuthority> OpenAuthority(const std::filesystem::path& 
 absl::Status WriteRunFile(const ServeOptions& options, int port, int http_port) {
   nlohmann::json run = {{"pid", getpid()}, {"port", port}};
   if (http_port > 0) run["http_port"] = http_port;
-  return WriteFileDurably(options.state_dir / kRunFile, run.dump() + "\n");
+  const std::filesystem::path file =
+      options.run_file.empty() ? options.state_dir / kRunFile : options.run_file;
+  return WriteFileDurably(file, run.dump() + "\n");
 }
 
 }  // namespace
@@ -65,7 +67,7 @@ absl::Status Serve(const ServeOptions& options) {
   MUSTER_ASSIGN_OR_RETURN(const PackageSigner signer,
                           PackageSigner::Open(options.state_dir / kPackageKeyFile));
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StateStore> store,
-                          OpenSqliteStore({.directory = options.state_dir}));
+                          OpenStore(options.store_url, options.state_dir));
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<BlobStore> blobs,
                           OpenDirectoryBlobs(options.state_dir / kBlobFolder));
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StagingArea> staging,
@@ -75,6 +77,7 @@ absl::Status Serve(const ServeOptions& options) {
       authority.IssueServer(options.hosts, kServerCertificateLifetime, clock.Now()));
 
   WakeUps wakeups;
+  const HintListener hints(*store, wakeups);
   MUSTER_ASSIGN_OR_RETURN(
       const DeviceNotary notary,
       DeviceNotary::Create(authority.ca_pem(), authority.trust_domain(), clock));

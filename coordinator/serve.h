@@ -13,6 +13,8 @@ namespace muster {
 
 struct ServeOptions {
   std::filesystem::path state_dir;
+  std::string store_url;           // of a form of kStoreUrlForms; empty: SQLite in state_dir
+  std::filesystem::path run_file;  // empty: STATE_DIR/coordinator.json
   std::string listen = "0.0.0.0:7443";
   std::string http_listen = "127.0.0.1:7480";  // empty: no HTTP
   std::vector<std::string> hosts;              // more names for the server's certificate
@@ -24,8 +26,8 @@ struct ServeOptions {
   DriveOptions drive;
 };
 
-// Blocks until SIGTERM or SIGINT, then stops gracefully. Writes STATE_DIR/coordinator.json {pid,
-// port, http_port} once it serves.
+// Blocks until SIGTERM or SIGINT, then stops gracefully. Writes the run file {pid, port, http_port}
+// once it serves.
 absl::Status Serve(const ServeOptions& options);
 
 // Files and folders below the state folder.

@@ -14,6 +14,11 @@ using std::chrono::milliseconds;
 po::options_description OptionsFor(ServeOptions& serve) {
   po::options_description options = CommonOptions();
   options.add_options()(
+      "store", po::value(&serve.store_url)->default_value("sqlite")->value_name("URL"),
+      "where jobs, rounds and devices are kept: sqlite (in the state folder), sqlite:FOLDER, or"
+      " postgresql://USER@HOST:PORT/DATABASE?... for any number of replicas")(
+      "run-file", po::value<std::string>()->value_name("FILE"),
+      "where the pid and the ports are told (default: STATE-DIR/coordinator.json)")(
       "listen", po::value(&serve.listen)->default_value(serve.listen)->value_name("HOST:PORT"),
       "gRPC address; port 0 picks a free one")(
       "http",
@@ -62,6 +67,7 @@ absl::StatusOr<int> RunServe(CommandLine& line) {
   ServeOptions serve;
   if (!line.Parse(OptionsFor(serve))) return kExitDone;
   serve.state_dir = line.Get<std::string>("state-dir");
+  if (line.Has("run-file")) serve.run_file = line.Get<std::string>("run-file");
   serve.device_certificate_lifetime = std::chrono::hours(line.Get<int>("device-certificate-hours"));
   serve.drive.pace_min = milliseconds(line.Get<int>("pace-min-ms"));
   serve.drive.pace_max = milliseconds(line.Get<int>("pace-max-ms"));
@@ -78,7 +84,7 @@ const Command& ServeCommand() {
   static const Command command = {
       .name = "serve",
       .summary = "serves devices, researchers and operators until SIGTERM or SIGINT",
-      .synopsis = "--state-dir DIR [--listen HOST:PORT] [--http HOST:PORT]",
+      .synopsis = "--state-dir DIR [--store URL] [--listen HOST:PORT] [--http HOST:PORT]",
       .description =
           R"(Opens the state folder and serves gRPC over mTLS: enrolment, devices, blobs, secure
 aggregation, and the operators' calls of `muster`. Probes and metrics are plain HTTP on
@@ -86,13 +92,21 @@ an address of their own. Logs are JSON lines on stderr.
 
 It may be killed at any instant: what was acknowledged is in the store, and the next
 start goes on from there. SIGTERM and SIGINT stop it gracefully: open calls get
---stop-grace-ms to end. STATE-DIR/coordinator.json tells the pid and the ports once
-it serves.
+--stop-grace-ms to end. The run file tells the pid and the ports once it serves.
+
+One process at a time serves from SQLite. With --store postgresql://... any number of
+replicas share one database (PostgreSQL 15 or newer), each with a run file of its own;
+the schema is made, and brought up to date, by whichever starts first. The URL is
+libpq's, and takes all of its parameters. A server on another machine must prove who it
+is (sslmode=verify-full) unless the URL says otherwise; sslrootcert names its CA. Keep
+the password out of the command line: libpq reads it from PGPASSFILE or PGPASSWORD.
 )",
       .examples =
           R"(muster-coordinator serve --state-dir /var/lib/muster --listen 0.0.0.0:7443
 muster-coordinator serve -d ./state --listen 127.0.0.1:0 --http 127.0.0.1:0
 muster-coordinator serve -d ./state --host coordinator.example.org --host 192.0.2.7
+muster-coordinator serve -d ./state --run-file ./replica-1.json --store \
+    'postgresql://muster@db.example.org/muster?sslrootcert=/etc/muster/db-ca.pem'
 )",
       .run = RunServe};
   return command;

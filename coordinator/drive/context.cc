@@ -21,6 +21,7 @@ absl::Status Transact(DriveContext& context,
     });
     if (status.ok()) {
       for (const std::string& key : after.keys()) context.wakeups.Wake(key);
+      context.store.Hint({after.keys().begin(), after.keys().end()});
       return status;
     }
     if (!absl::IsAborted(status)) return status;
@@ -28,6 +29,12 @@ absl::Status Transact(DriveContext& context,
   return absl::UnavailableError(
       StrCat("gave up after ", kMaxCommitAttempts, " conflicting commits: ", status.message()));
 }
+
+HintListener::HintListener(StateStore& store, WakeUps& wakeups) : store_(store) {
+  store_.OnHint([&wakeups](const std::string& key) { wakeups.Wake(key); });
+}
+
+HintListener::~HintListener() { store_.OnHint(nullptr); }
 
 std::string DeviceKey(const DeviceId& device) { return "device/" + device.value(); }
 std::string PhaseKey(const RoundId& round) { return "phase/" + round.ToString(); }

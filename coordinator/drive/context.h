@@ -60,9 +60,22 @@ class AfterCommit {
 };
 
 // Runs `work` in a transaction, again when another writer came first (Aborted), and wakes whom it
-// named after the commit.
+// named after the commit: here, and by a hint on the other replicas. Unknown passes through: then
+// what `work` wrote may be durable (see StateStore).
 absl::Status Transact(DriveContext& context,
                       const std::function<absl::Status(StoreTx&, AfterCommit&)>& work);
+
+// Passes the hints of other replicas on to `wakeups`, while it lives.
+class HintListener {
+ public:
+  HintListener(StateStore& store, WakeUps& wakeups);
+  ~HintListener();
+  HintListener(const HintListener&) = delete;
+  HintListener& operator=(const HintListener&) = delete;
+
+ private:
+  StateStore& store_;
+};
 
 // Wake-up keys.
 std::string DeviceKey(const DeviceId& device);

@@ -36,6 +36,11 @@ inline absl::Status CheckRowVersion(std::string_view what, std::string_view key,
                                    ": somebody else changed it; load it again"));
 }
 
+// A row that was not written though no rule forbids it.
+inline absl::Status Unexplained() {
+  return absl::InternalError("the store took a row for written and did not write it");
+}
+
 inline absl::Status StaleFence(std::string_view key, uint64_t fence) {
   return absl::AbortedError(StrCat("task ", key, " is no longer held under fence ", fence,
                                    ": its lease ran out and somebody else took it"));

@@ -1,5 +1,5 @@
 // StateStore: everything that must survive the coordinator, behind one interface with one contract
-// suite (tests/contract/store). Adapters: memory/ and sqlite/.
+// suite (tests/contract/store). Adapters: memory/, sqlite/ and postgres/. open_store.h picks one.
 //
 // Write() runs its function in a transaction: all of it becomes durable, or none does. It returns
 // OK only after the commit is durable. Adapters commit in groups: functions that wait together
@@ -12,8 +12,12 @@
 // Errors: NotFound for an absent record, AlreadyExists for a broken uniqueness rule, Aborted when a
 // row_version or a fence is stale (load again and retry), FailedPrecondition for a round without
 // its job, an invocation without its round, and Write() or Read() called from inside Write(),
-// ResourceExhausted when the disk is full, Unavailable when the store is away for the moment,
-// DataLoss when it is corrupted.
+// ResourceExhausted when the disk is full, Unavailable when the store is away for the moment
+// (nothing was kept), DataLoss when it is corrupted.
+//
+// Unknown from Write(): the connection to the database broke during the commit, and what became of
+// it could not be found out. The write is durable or it is not; nobody may take it for failed. Load
+// again before repeating, and delete nothing that it may refer to (MayBeDurable()).
 #pragma once
 
 #include <functional>
@@ -158,12 +162,27 @@ class StoreTx : public StoreReader {
   virtual absl::StatusOr<uint64_t> NextGeneration() = 0;
 };
 
+// For the answer of Write(): what was written may be in the store.
+inline bool MayBeDurable(const absl::Status& status) {
+  return status.ok() || absl::IsUnknown(status);
+}
+
 class StateStore {
  public:
+  using HintCallback = std::function<void(const std::string& key)>;
+
   virtual ~StateStore() = default;
   virtual absl::Status Write(const std::function<absl::Status(StoreTx&)>& work) = 0;
   virtual absl::Status Read(const std::function<absl::Status(const StoreReader&)>& work) const = 0;
   virtual StoreStats Stats() const = 0;
+
+  // Tells the other replicas over this store that something may have changed under `keys`, if they
+  // can be told: for a store of one process there is nobody. Only a hint, which may be lost:
+  // whoever waits polls as well. Does not wait.
+  virtual void Hint(const std::vector<std::string>& /*keys*/) {}
+  // Calls `callback` for keys that other replicas gave to Hint(), from a thread of the store. An
+  // empty one ends that: no call runs when this has returned.
+  virtual void OnHint(HintCallback /*callback*/) {}
 };
 
 }  // namespace muster

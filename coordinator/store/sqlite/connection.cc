@@ -48,7 +48,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
 }
 
 Connection::~Connection() {
-  for (auto& [sql, cached] : cache_) sqlite3_finalize(cached.statement);
+  cache_.clear();
   sqlite3_close(db_);
 }
 
@@ -57,16 +57,18 @@ absl::Status Connection::Execute(const char* sql) {
 }
 
 absl::StatusOr<Statement> Connection::Prepare(std::string_view sql) {
-  Cached& cached = cache_[sql];
-  if (cached.statement == nullptr) {
+  std::unique_ptr<SqliteCursor>& cached = cache_[sql];
+  if (cached == nullptr) {
+    sqlite3_stmt* statement = nullptr;
     const int code = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()),
-                                        SQLITE_PREPARE_PERSISTENT, &cached.statement, nullptr);
+                                        SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     if (code != SQLITE_OK) return SqliteStatus(db_, code, "reading", path_);
+    cached = std::make_unique<SqliteCursor>(db_, statement, &path_);
   }
-  if (cached.in_use) {
+  if (!cached->Take()) {
     return absl::InternalError(StrCat("the statement is in use already: ", sql));
   }
-  return Statement(db_, cached.statement, &path_, &cached.in_use);
+  return Statement(cached.get());
 }
 
 }  // namespace muster

@@ -11,11 +11,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "coordinator/store/sqlite/statement.h"
+#include "coordinator/store/sql/statement.h"
+#include "coordinator/store/sqlite/cursor.h"
 
 namespace muster {
 
-class Connection {
+class Connection final : public Database {
  public:
   enum class Mode { kReadWrite, kReadOnly };
 
@@ -23,30 +24,24 @@ class Connection {
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::filesystem::path& path,
                                                           Mode mode,
                                                           std::chrono::milliseconds busy_timeout);
-  ~Connection();
+  ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   // Any number of statements, no parameters, no rows.
   absl::Status Execute(const char* sql);
-  // A prepared statement from the cache. `sql` must live as long as the program, and a statement is
-  // used up before the same text is prepared again.
-  absl::StatusOr<Statement> Prepare(std::string_view sql);
+  absl::StatusOr<Statement> Prepare(std::string_view sql) override;
+  bool ManyWriters() const override { return false; }
 
   bool InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  struct Cached {
-    sqlite3_stmt* statement = nullptr;
-    bool in_use = false;
-  };
-
   Connection(sqlite3* db, std::filesystem::path path) : db_(db), path_(std::move(path)) {}
 
   sqlite3* db_;
   std::filesystem::path path_;
-  std::unordered_map<std::string_view, Cached> cache_;
+  std::unordered_map<std::string_view, std::unique_ptr<SqliteCursor>> cache_;
 };
 
 }  // namespace muster

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "coordinator/store/reads.h"
-#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "coordinator/store/sql/sql_rows.h"
 
 namespace muster {
 
@@ -78,8 +78,8 @@ absl::Status GroupWriter::RunGroup(Group group, double* commit_seconds) {
 absl::Status GroupWriter::RunOne(Pending& pending, bool alone) {
   // A function on its own has the transaction for a savepoint.
   if (!alone) MUSTER_RETURN_IF_ERROR(db_->Execute("SAVEPOINT work"));
-  SqliteRows rows(*db_);
-  TxOver<SqliteRows> tx(rows);
+  SqlRows rows(*db_);
+  TxOver<SqlRows> tx(rows);
   pending.result = (*pending.work)(tx);
   // SQLite gives the whole transaction up where a disk is full or fails.
   if (!db_->InTransaction()) {

@@ -58,12 +58,7 @@ absl::Status Apply(Connection& connection, int64_t version, const Migration& mig
 absl::Status Migrate(Connection& connection, std::span<const Migration> migrations) {
   MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(connection));
   const auto newest = static_cast<int64_t>(migrations.size());
-  if (found > newest) {
-    return absl::FailedPreconditionError(StrCat(
-        connection.path().string(), " has schema version ", found,
-        ", this program knows versions up to ", newest,
-        "; run the newer program that wrote it, or restore the backup made before upgrading"));
-  }
+  MUSTER_RETURN_IF_ERROR(CheckSchemaIsKnown(connection.path().string(), found, migrations));
   for (int64_t version = found + 1; version <= newest; ++version) {
     MUSTER_RETURN_IF_ERROR(
         Apply(connection, version, migrations[static_cast<size_t>(version - 1)]));

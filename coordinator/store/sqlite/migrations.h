@@ -1,19 +1,14 @@
-// The schema as numbered steps. A step that was released is never edited; a change is a new step.
+// The schema of SQLite as numbered steps.
 #pragma once
 
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "coordinator/store/sql/migration.h"
 #include "coordinator/store/sqlite/connection.h"
 
 namespace muster {
-
-struct Migration {
-  std::string_view name;  // "01_initial"; entry i of the list is number i + 1
-  const char* sql;
-};
 
 const std::vector<Migration>& EmbeddedMigrations();
 

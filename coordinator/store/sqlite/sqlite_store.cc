@@ -3,12 +3,12 @@
 #include <system_error>
 
 #include "coordinator/store/reads.h"
+#include "coordinator/store/sql/sql_rows.h"
 #include "coordinator/store/sqlite/connection.h"
 #include "coordinator/store/sqlite/group_writer.h"
 #include "coordinator/store/sqlite/lock_file.h"
 #include "coordinator/store/sqlite/migrations.h"
 #include "coordinator/store/sqlite/reader_pool.h"
-#include "coordinator/store/sqlite/sqlite_rows.h"
 #include "proto/core/files.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
@@ -37,8 +37,8 @@ class SqliteStore final : public StateStore {
     if (writer_.OnWriterThread()) return Nested("Read");
     MUSTER_ASSIGN_OR_RETURN(ReaderPool::Lease connection, readers_.Take());
     MUSTER_RETURN_IF_ERROR(connection->Execute("BEGIN"));
-    SqliteRows rows(*connection);
-    const absl::Status status = work(ReaderOver<SqliteRows>(rows));
+    SqlRows rows(*connection);
+    const absl::Status status = work(ReaderOver<SqlRows>(rows));
     const absl::Status end = connection->Execute("ROLLBACK");
     return status.ok() ? end : status;
   }

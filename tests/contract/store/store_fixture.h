@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "coordinator/store/memory/memory_store.h"
+#include "coordinator/store/postgres/postgres_store.h"
 #include "coordinator/store/sqlite/sqlite_store.h"
 #include "coordinator/store/state_store.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
+#include "tests/support/postgres_server.h"
 #include "tests/support/temp_folder.h"
 
 namespace muster {
@@ -101,7 +103,8 @@ class StoreContract : public ::testing::TestWithParam<std::string_view> {
       store_ = MakeMemoryStore();
       return;
     }
-    auto opened = OpenSqliteStore({.directory = folder_.path()});
+    auto opened = GetParam() == "postgres" ? OpenPostgresStore({.url = SharedPostgres().FreshUrl()})
+                                           : OpenSqliteStore({.directory = folder_.path()});
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
   }
@@ -126,9 +129,11 @@ class StoreContract : public ::testing::TestWithParam<std::string_view> {
   std::unique_ptr<StateStore> store_;
 };
 
-#define MUSTER_OVER_ALL_STORES(suite)                                                           \
-  INSTANTIATE_TEST_SUITE_P(                                                                     \
-      Stores, suite, ::testing::Values(std::string_view("memory"), std::string_view("sqlite")), \
+#define MUSTER_OVER_ALL_STORES(suite)                                           \
+  INSTANTIATE_TEST_SUITE_P(                                                     \
+      Stores, suite,                                                            \
+      ::testing::Values(std::string_view("memory"), std::string_view("sqlite"), \
+                        std::string_view("postgres")),                          \
       [](const auto& info) { return std::string(info.param); })
 
 #define ASSERT_OK(expression)                    \

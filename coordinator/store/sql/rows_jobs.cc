@@ -1,4 +1,4 @@
-#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "coordinator/store/sql/sql_rows.h"
 #include "proto/codec/job_codec.h"
 
 namespace muster {
@@ -106,11 +106,11 @@ JobRecord ReadJob(Row& row) {
 
 }  // namespace
 
-absl::StatusOr<JobRecord> SqliteRows::FindJob(const JobId& id) const {
+absl::StatusOr<JobRecord> SqlRows::FindJob(const JobId& id) const {
   return Find(Jobs(), id.value(), ReadJob, id);
 }
 
-absl::StatusOr<JobRecord> SqliteRows::FindJobByKey(const std::string& key) const {
+absl::StatusOr<JobRecord> SqlRows::FindJobByKey(const std::string& key) const {
   static const std::string sql = Jobs().select + " WHERE idempotency_key = ?";
   MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(sql));
   MUSTER_ASSIGN_OR_RETURN(std::optional<JobRecord> job, find.Bind(key).One(ReadJob));
@@ -118,7 +118,7 @@ absl::StatusOr<JobRecord> SqliteRows::FindJobByKey(const std::string& key) const
   return *std::move(job);
 }
 
-absl::StatusOr<std::vector<JobRecord>> SqliteRows::ListJobs(const Page& page) const {
+absl::StatusOr<std::vector<JobRecord>> SqlRows::ListJobs(const Page& page) const {
   static const std::string order = " ORDER BY submitted_us DESC, id DESC LIMIT ?";
   static const std::string first = Jobs().select + order;
   if (page.after.empty()) return List(first, ReadJob, page.limit);
@@ -130,8 +130,7 @@ absl::StatusOr<std::vector<JobRecord>> SqliteRows::ListJobs(const Page& page) co
   return List(next, ReadJob, find.row().I64(), page.after, page.limit);
 }
 
-absl::Status SqliteRows::PutJob(const JobRecord& record) {
-  MUSTER_RETURN_IF_ERROR(CheckVersion(Jobs(), record.id.value(), record.row_version, record.id));
+absl::Status SqlRows::PutJob(const JobRecord& record) {
   std::optional<std::string> key;
   if (!record.idempotency_key.empty()) {
     key = record.idempotency_key;
@@ -147,17 +146,17 @@ absl::Status SqliteRows::PutJob(const JobRecord& record) {
   }
   const StateColumns state = std::visit(ToColumns{}, record.state);
   {
-    MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Jobs().upsert));
-    MUSTER_RETURN_IF_ERROR(put.BindAll(record.id, record.row_version + 1, state.phase, state.round,
-                                       state.attempt, state.version, state.ended, state.reason,
-                                       state.cancelled_by, record.submitted, record.submitted_by,
-                                       key, record.initial_package, record.rounds_committed,
-                                       record.releases, record.clip)
-                               .Run());
+    MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Jobs(), record.row_version));
+    put.BindAll(record.id, record.row_version + 1, state.phase, state.round, state.attempt,
+                state.version, state.ended, state.reason, state.cancelled_by, record.submitted,
+                record.submitted_by, key, record.initial_package, record.rounds_committed,
+                record.releases, record.clip);
+    MUSTER_RETURN_IF_ERROR(Put(std::move(put), Jobs(), record.id.value(), record.row_version,
+                               Unexplained(), record.id));
   }
   static constexpr char kPutSpec[] =
       "INSERT INTO job_spec (job, spec) VALUES (?, ?)"
-      " ON CONFLICT (job) DO UPDATE SET spec = excluded.spec WHERE spec <> excluded.spec";
+      " ON CONFLICT (job) DO UPDATE SET spec = excluded.spec WHERE job_spec.spec <> excluded.spec";
   MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(kPutSpec));
   return put.Bind(record.id).BindBytes(spec).Run();
 }

@@ -1,11 +1,8 @@
 // Prepared statements: typed parameters in, typed and checked columns out.
 #pragma once
 
-#include <sqlite3.h>
-
 #include <concepts>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/store/sql/cursor.h"
 #include "proto/core/digest.h"
 #include "proto/core/ids.h"
 #include "proto/core/status.h"
@@ -21,17 +19,13 @@
 
 namespace muster {
 
-// What SQLite says as a Status that names `path` and what to do. `doing` is such as "storing".
-absl::Status SqliteStatus(sqlite3* db, int code, std::string_view doing,
-                          const std::filesystem::path& path);
-
 // One result row, read column by column from the left. A value that does not fit its type is noted:
 // status() then answers DataLoss and names the column. So a whole record is read before one check.
 class Row {
  public:
-  explicit Row(sqlite3_stmt* statement) : statement_(statement) {}
+  explicit Row(const Cursor& cursor) : cursor_(&cursor) {}
 
-  bool Null() const { return sqlite3_column_type(statement_, column_) == SQLITE_NULL; }
+  bool Null() const { return cursor_->Null(column_); }
   void Skip() { ++column_; }
   int64_t I64();
   uint64_t U64() { return static_cast<uint64_t>(I64()); }
@@ -40,8 +34,8 @@ class Row {
   double Real();
   Timestamp Time() { return Timestamp{I64()}; }
   Duration Span() { return Duration(I64()); }
-  std::string Text();  // "" for NULL
-  std::string Bytes();
+  std::string Text() { return Bytes(); }  // "" for NULL
+  std::string Bytes() { return std::string(cursor_->Bytes(column_++)); }
   Digest Hash();  // empty for NULL
   template <typename Id>
   Id Name() {
@@ -67,50 +61,47 @@ class Row {
  private:
   void Fail(std::string_view why);  // about the column that was just read
 
-  sqlite3_stmt* statement_;
+  const Cursor* cursor_;
   int column_ = 0;
   absl::Status status_;
 };
 
-// A statement in use: reset when it goes. Parameters bind from the left; an error is kept for
-// Step().
+// A cursor in use: reset when it goes. Parameters bind from the left.
 class Statement {
  public:
-  Statement(sqlite3* db, sqlite3_stmt* statement, const std::filesystem::path* path, bool* in_use)
-      : db_(db), statement_(statement), path_(path), in_use_(in_use) {
-    *in_use_ = true;
+  explicit Statement(Cursor* cursor) : cursor_(cursor) {}
+  Statement(Statement&& other) noexcept : cursor_(std::exchange(other.cursor_, nullptr)) {}
+  ~Statement() {
+    if (cursor_ != nullptr) cursor_->Reset();
   }
-  Statement(Statement&& other) noexcept
-      : db_(other.db_),
-        statement_(std::exchange(other.statement_, nullptr)),
-        path_(other.path_),
-        in_use_(other.in_use_),
-        next_(other.next_),
-        bind_(other.bind_) {}
-  ~Statement();
 
   Statement& Bind(std::string_view text);
   Statement& Bind(const std::string& text) { return Bind(std::string_view(text)); }
   Statement& Bind(const char* text) { return Bind(std::string_view(text)); }
   template <std::integral T>
   Statement& Bind(T number) {
-    return BindNumber(static_cast<int64_t>(number));
+    if constexpr (std::same_as<T, bool>) {
+      cursor_->BindBool(number);
+    } else {
+      cursor_->BindNumber(static_cast<int64_t>(number));
+    }
+    return *this;
   }
   Statement& Bind(double real);
-  Statement& Bind(Timestamp time) { return BindNumber(time.unix_us); }
-  Statement& Bind(Duration span) { return BindNumber(span.count()); }
-  Statement& Bind(const Digest& digest) {
-    return digest.empty() ? BindNull() : BindBytes(digest.bytes());
-  }
+  Statement& Bind(Timestamp time) { return Bind(time.unix_us); }
+  Statement& Bind(Duration span) { return Bind(span.count()); }
+  Statement& Bind(const Digest& digest) { return BindBytesOrNull(digest.bytes()); }
   template <typename Tag>
   Statement& Bind(const StrongId<Tag>& id) {
     return Bind(std::string_view(id.value()));
   }
   Statement& BindBytes(std::string_view bytes);
-  Statement& BindNull();
+  Statement& BindBytesOrNull(std::string_view bytes);  // NULL if there are none
   template <typename T>
   Statement& Bind(const std::optional<T>& value) {
-    return value.has_value() ? Bind(*value) : BindNull();
+    if (value.has_value()) return Bind(*value);
+    cursor_->BindNull(std::same_as<T, std::string> ? SqlType::kText : SqlType::kNumber);
+    return *this;
   }
   template <typename... T>
   Statement& BindAll(const T&... values) {
@@ -118,9 +109,10 @@ class Statement {
     return *this;
   }
 
-  absl::StatusOr<bool> Step();  // is there a row?
-  absl::Status Run();           // to the end, no rows wanted
-  Row row() const { return Row(statement_); }
+  absl::StatusOr<bool> Step() { return cursor_->Step(); }  // is there a row?
+  absl::Status Run();                                      // to the end, no rows wanted
+  absl::StatusOr<uint64_t> RunCounting();                  // the same; how many rows it changed
+  Row row() const { return Row(*cursor_); }
 
   // Every row through `read`, which takes a Row& and reads all of its columns.
   template <typename R>
@@ -146,14 +138,19 @@ class Statement {
   }
 
  private:
-  Statement& BindNumber(int64_t number);
+  Cursor* cursor_;
+};
 
-  sqlite3* db_;
-  sqlite3_stmt* statement_;
-  const std::filesystem::path* path_;
-  bool* in_use_;
-  int next_ = 1;
-  int bind_ = SQLITE_OK;
+// A connection, as the rows see it.
+class Database {
+ public:
+  virtual ~Database() = default;
+  // A prepared statement from the cache. Parameters are `?`, or `?1`, `?2`. `sql` must live as long
+  // as the program, and a statement is used up before the same text is prepared again.
+  virtual absl::StatusOr<Statement> Prepare(std::string_view sql) = 0;
+  // Other transactions run beside this one, so that rows to be claimed are locked and numbers that
+  // everybody takes come from a sequence.
+  virtual bool ManyWriters() const = 0;
 };
 
 }  // namespace muster

@@ -1,6 +1,6 @@
 #include "coordinator/store/names.h"
-#include "coordinator/store/sqlite/json_text.h"
-#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "coordinator/store/sql/json_text.h"
+#include "coordinator/store/sql/sql_rows.h"
 
 namespace muster {
 namespace {
@@ -33,7 +33,8 @@ const Table& Rounds() {
                                         "metrics",
                                         "evaluation",
                                         "bytes_up",
-                                        "bytes_down"});
+                                        "bytes_down"},
+                                       {.parent = "SELECT 1 FROM job WHERE id = ?1"});
   return table;
 }
 
@@ -43,7 +44,8 @@ const Table& Invocations() {
       {"row_version",   "job",      "round",      "attempt",     "function",    "device",
        "package",       "seed",     "created_us", "deadline_us", "traceparent", "status",
        "update_digest", "examples", "metrics",    "wall_us",     "cpu_us",      "peak_memory_bytes",
-       "bytes_down",    "bytes_up", "cold_start", "reason",      "finished_us"});
+       "bytes_down",    "bytes_up", "cold_start", "reason",      "finished_us"},
+      {.parent = "SELECT 1 FROM round WHERE job = ?3 AND number = ?4 AND attempt = ?5"});
   return table;
 }
 
@@ -179,36 +181,28 @@ InvocationRecord ReadInvocation(Row& row) {
 
 }  // namespace
 
-absl::StatusOr<RoundRecord> SqliteRows::FindRound(const RoundId& id) const {
+absl::StatusOr<RoundRecord> SqlRows::FindRound(const RoundId& id) const {
   return Find(Rounds(), id.ToString(), ReadRound, id.job, id.number, id.attempt);
 }
 
-absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListRounds(const JobId& job, uint32_t from,
-                                                                size_t limit) const {
+absl::StatusOr<std::vector<RoundRecord>> SqlRows::ListRounds(const JobId& job, uint32_t from,
+                                                             size_t limit) const {
   static const std::string sql =
       Rounds().select + " WHERE job = ? AND number >= ? ORDER BY number, attempt LIMIT ?";
   return List(sql, ReadRound, job, from, limit);
 }
 
-absl::StatusOr<std::vector<RoundRecord>> SqliteRows::ListOpenRounds() const {
+absl::StatusOr<std::vector<RoundRecord>> SqlRows::ListOpenRounds() const {
   static const std::string sql =
       Rounds().select +
       " WHERE phase NOT IN ('committed', 'abandoned') ORDER BY job, number, attempt";
   return List(sql, ReadRound);
 }
 
-absl::Status SqliteRows::PutRound(const RoundRecord& record) {
+absl::Status SqlRows::PutRound(const RoundRecord& record) {
   const RoundId& id = record.id;
-  static constexpr char kFindJob[] = "SELECT 1 FROM job WHERE id = ?";
-  if (record.row_version == 0) {
-    MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(kFindJob));
-    MUSTER_ASSIGN_OR_RETURN(const bool found, find.Bind(id.job).Step());
-    if (!found) return MissingParent("round", id.ToString(), "job " + id.job.value());
-  }
-  MUSTER_RETURN_IF_ERROR(
-      CheckVersion(Rounds(), id.ToString(), record.row_version, id.job, id.number, id.attempt));
   const StateColumns state = std::visit(ToColumns{}, record.state);
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Rounds().upsert));
+  MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Rounds(), record.row_version));
   put.BindAll(id.job, id.number, id.attempt, record.row_version + 1, record.policy.goal,
               record.policy.invite_target, record.policy.quorum, record.policy.deadline,
               AggregationModeName(record.policy.aggregation), record.policy.phase_deadline,
@@ -219,18 +213,19 @@ absl::Status SqliteRows::PutRound(const RoundRecord& record) {
                     state.answered, state.lost, state.examples, state.version, state.reason);
       },
       record.state);
-  return put
-      .BindAll(record.base_package, record.base_weights, record.optimizer_state,
-               record.model_version, MetricsToText(record.metrics),
-               MetricsToText(record.evaluation), record.bytes_up, record.bytes_down)
-      .Run();
+  put.BindAll(record.base_package, record.base_weights, record.optimizer_state,
+              record.model_version, MetricsToText(record.metrics), MetricsToText(record.evaluation),
+              record.bytes_up, record.bytes_down);
+  return Put(std::move(put), Rounds(), id.ToString(), record.row_version,
+             MissingParent("round", id.ToString(), "job " + id.job.value()), id.job, id.number,
+             id.attempt);
 }
 
-absl::StatusOr<InvocationRecord> SqliteRows::FindInvocation(const InvocationId& id) const {
+absl::StatusOr<InvocationRecord> SqlRows::FindInvocation(const InvocationId& id) const {
   return Find(Invocations(), id.value(), ReadInvocation, id);
 }
 
-absl::StatusOr<std::vector<InvocationRecord>> SqliteRows::ListInvocations(
+absl::StatusOr<std::vector<InvocationRecord>> SqlRows::ListInvocations(
     const RoundId& round, FunctionKind function) const {
   static const std::string sql =
       Invocations().select +
@@ -239,34 +234,29 @@ absl::StatusOr<std::vector<InvocationRecord>> SqliteRows::ListInvocations(
               FunctionKindText(function));
 }
 
-absl::StatusOr<std::vector<InvocationRecord>> SqliteRows::ListOpenInvocations(
+absl::StatusOr<std::vector<InvocationRecord>> SqlRows::ListOpenInvocations(
     const DeviceId& device) const {
   static const std::string sql =
       Invocations().select + " WHERE device = ? AND status = 'open' ORDER BY created_us, id";
   return List(sql, ReadInvocation, device);
 }
 
-absl::Status SqliteRows::PutInvocation(const InvocationRecord& record) {
-  MUSTER_RETURN_IF_ERROR(
-      CheckVersion(Invocations(), record.id.value(), record.row_version, record.id));
+absl::Status SqlRows::PutInvocation(const InvocationRecord& record) {
   const Metering& metering = record.metering;
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Invocations().upsert));
+  MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Invocations(), record.row_version));
+  put.BindAll(record.id, record.row_version + 1, record.round.job, record.round.number,
+              record.round.attempt, FunctionKindText(record.function), record.device,
+              record.package, record.seed, record.created, record.deadline, record.traceparent,
+              InvocationStatusName(record.status), record.update, record.examples,
+              MetricsToText(record.metrics), metering.wall, metering.cpu,
+              metering.peak_memory_bytes, metering.bytes_down, metering.bytes_up,
+              metering.cold_start, record.reason, record.finished);
+  const absl::Status missing =
+      MissingParent("invocation", record.id.value(), "round " + record.round.ToString());
   const absl::Status status =
-      put.BindAll(record.id, record.row_version + 1, record.round.job, record.round.number,
-                  record.round.attempt, FunctionKindText(record.function), record.device,
-                  record.package, record.seed, record.created, record.deadline, record.traceparent,
-                  InvocationStatusName(record.status), record.update, record.examples,
-                  MetricsToText(record.metrics), metering.wall, metering.cpu,
-                  metering.peak_memory_bytes, metering.bytes_down, metering.bytes_up,
-                  metering.cold_start, record.reason, record.finished)
-          .Run();
-  if (absl::IsAlreadyExists(status)) {
-    return RecordExists("invocation of this function, round and device", record.id.value());
-  }
-  if (absl::IsFailedPrecondition(status)) {
-    return MissingParent("invocation", record.id.value(), "round " + record.round.ToString());
-  }
-  return status;
+      Put(std::move(put), Invocations(), record.id.value(), record.row_version, missing, record.id);
+  if (status != missing || !FindRound(record.round).ok()) return status;
+  return RecordExists("invocation of this function, round and device", record.id.value());
 }
 
 }  // namespace muster

@@ -1,5 +1,5 @@
-#include "coordinator/store/sqlite/json_text.h"
-#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "coordinator/store/sql/json_text.h"
+#include "coordinator/store/sql/sql_rows.h"
 
 namespace muster {
 namespace {
@@ -63,51 +63,49 @@ size_t ReadCount(Row& row) { return static_cast<size_t>(row.U64()); }
 
 }  // namespace
 
-absl::StatusOr<DeviceRecord> SqliteRows::FindDevice(const DeviceId& id) const {
+absl::StatusOr<DeviceRecord> SqlRows::FindDevice(const DeviceId& id) const {
   return Find(Devices(), id.value(), ReadDevice, id);
 }
 
-absl::StatusOr<std::vector<DeviceRecord>> SqliteRows::ListDevices(const Page& page) const {
+absl::StatusOr<std::vector<DeviceRecord>> SqlRows::ListDevices(const Page& page) const {
   static const std::string sql = Devices().select + " WHERE id > ? ORDER BY id LIMIT ?";
   return List(sql, ReadDevice, page.after, page.limit);
 }
 
-absl::StatusOr<size_t> SqliteRows::CountDevices() const {
+absl::StatusOr<size_t> SqlRows::CountDevices() const {
   MUSTER_ASSIGN_OR_RETURN(Statement count, db_.Prepare("SELECT count(*) FROM device"));
   MUSTER_ASSIGN_OR_RETURN(const std::optional<size_t> number, count.One(ReadCount));
   return number.value_or(0);
 }
 
-absl::Status SqliteRows::PutDevice(const DeviceRecord& record) {
-  MUSTER_RETURN_IF_ERROR(CheckVersion(Devices(), record.id.value(), record.row_version, record.id));
+absl::Status SqlRows::PutDevice(const DeviceRecord& record) {
   const Eligibility& eligibility = record.eligibility;
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Devices().upsert));
-  return put
-      .BindAll(record.id, record.row_version + 1, LabelsToText(record.labels), record.revoked,
-               record.revoked_reason, record.enrolled, record.last_seen, record.certificate_serial,
-               record.certificate_expires, record.agent_version, eligibility.idle,
-               eligibility.charging, eligibility.unmetered, eligibility.custom,
-               eligibility.has_data, eligibility.train_examples, record.applied_generation,
-               ModelStatusesToText(record.models), record.last_report_id)
-      .Run();
+  MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Devices(), record.row_version));
+  put.BindAll(record.id, record.row_version + 1, LabelsToText(record.labels), record.revoked,
+              record.revoked_reason, record.enrolled, record.last_seen, record.certificate_serial,
+              record.certificate_expires, record.agent_version, eligibility.idle,
+              eligibility.charging, eligibility.unmetered, eligibility.custom, eligibility.has_data,
+              eligibility.train_examples, record.applied_generation,
+              ModelStatusesToText(record.models), record.last_report_id);
+  return Put(std::move(put), Devices(), record.id.value(), record.row_version, Unexplained(),
+             record.id);
 }
 
-absl::StatusOr<TokenRecord> SqliteRows::FindToken(const TokenId& id) const {
+absl::StatusOr<TokenRecord> SqlRows::FindToken(const TokenId& id) const {
   return Find(Tokens(), id.value(), ReadToken, id);
 }
 
-absl::StatusOr<std::vector<TokenRecord>> SqliteRows::ListTokens() const {
+absl::StatusOr<std::vector<TokenRecord>> SqlRows::ListTokens() const {
   static const std::string sql = Tokens().select + " ORDER BY created_us DESC, id DESC";
   return List(sql, ReadToken);
 }
 
-absl::Status SqliteRows::PutToken(const TokenRecord& record) {
-  MUSTER_RETURN_IF_ERROR(CheckVersion(Tokens(), record.id.value(), record.row_version, record.id));
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Tokens().upsert));
-  return put
-      .BindAll(record.id, record.row_version + 1, record.secret_hash, record.uses, record.used,
-               record.created, record.expires, LabelsToText(record.labels), record.revoked)
-      .Run();
+absl::Status SqlRows::PutToken(const TokenRecord& record) {
+  MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Tokens(), record.row_version));
+  put.BindAll(record.id, record.row_version + 1, record.secret_hash, record.uses, record.used,
+              record.created, record.expires, LabelsToText(record.labels), record.revoked);
+  return Put(std::move(put), Tokens(), record.id.value(), record.row_version, Unexplained(),
+             record.id);
 }
 
 }  // namespace muster

@@ -1,5 +1,5 @@
 #include "coordinator/store/names.h"
-#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "coordinator/store/sql/sql_rows.h"
 
 namespace muster {
 namespace {
@@ -32,14 +32,14 @@ std::optional<int64_t> ReadOptional(Row& row) {
 
 }  // namespace
 
-absl::StatusOr<std::optional<Timestamp>> SqliteRows::NextTaskDue() const {
+absl::StatusOr<std::optional<Timestamp>> SqlRows::NextTaskDue() const {
   MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare("SELECT min(ready_us) FROM task"));
   MUSTER_ASSIGN_OR_RETURN(const auto least, find.One(ReadOptional));
   if (!least.has_value() || !least->has_value()) return std::optional<Timestamp>();
   return std::optional<Timestamp>(Timestamp{**least});
 }
 
-absl::StatusOr<TaskRecord> SqliteRows::FindTask(const std::string& key) const {
+absl::StatusOr<TaskRecord> SqlRows::FindTask(const std::string& key) const {
   static const std::string sql = std::string(kSelect) + " WHERE key = ?";
   MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(sql));
   MUSTER_ASSIGN_OR_RETURN(std::optional<TaskRecord> task, find.Bind(key).One(ReadTask));
@@ -47,7 +47,7 @@ absl::StatusOr<TaskRecord> SqliteRows::FindTask(const std::string& key) const {
   return *std::move(task);
 }
 
-absl::Status SqliteRows::AddTask(const TaskRecord& task) {
+absl::Status SqlRows::AddTask(const TaskRecord& task) {
   static constexpr char kInsert[] =
       "INSERT INTO task (key, kind, job, round, attempt, model_version, due_us,"
       " leased_until_us, fence, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
@@ -59,20 +59,22 @@ absl::Status SqliteRows::AddTask(const TaskRecord& task) {
       .Run();
 }
 
-absl::Status SqliteRows::DeleteTask(const std::string& key) {
+absl::Status SqlRows::DeleteTask(const std::string& key) {
   MUSTER_ASSIGN_OR_RETURN(Statement remove, db_.Prepare("DELETE FROM task WHERE key = ?"));
   return remove.Bind(key).Run();
 }
 
-absl::StatusOr<std::vector<TaskRecord>> SqliteRows::ClaimTasks(Timestamp now,
-                                                               Timestamp leased_until,
-                                                               size_t limit) {
-  static const std::string sql =
+absl::StatusOr<std::vector<TaskRecord>> SqlRows::ClaimTasks(Timestamp now, Timestamp leased_until,
+                                                            size_t limit) {
+  static const std::string due =
       std::string(kSelect) + " WHERE ready_us <= ? ORDER BY due_us, key LIMIT ?";
-  MUSTER_ASSIGN_OR_RETURN(std::vector<TaskRecord> claimed, List(sql, ReadTask, now, limit));
+  // What another replica is claiming at this moment is passed over.
+  static const std::string unclaimed = due + " FOR UPDATE SKIP LOCKED";
+  MUSTER_ASSIGN_OR_RETURN(std::vector<TaskRecord> claimed,
+                          List(db_.ManyWriters() ? unclaimed : due, ReadTask, now, limit));
   for (TaskRecord& task : claimed) {
     task.leased_until = leased_until;
-    MUSTER_ASSIGN_OR_RETURN(task.fence, Count("fence"));
+    MUSTER_ASSIGN_OR_RETURN(task.fence, NextFence());
     ++task.attempts;
     MUSTER_ASSIGN_OR_RETURN(
         Statement lease,
@@ -83,41 +85,51 @@ absl::StatusOr<std::vector<TaskRecord>> SqliteRows::ClaimTasks(Timestamp now,
   return claimed;
 }
 
-absl::Status SqliteRows::CompleteTask(const std::string& key, uint64_t fence) {
-  static constexpr char kDelete[] =
-      "DELETE FROM task WHERE key = ? AND fence = ? AND fence > 0 RETURNING 1";
+absl::Status SqlRows::CompleteTask(const std::string& key, uint64_t fence) {
+  static constexpr char kDelete[] = "DELETE FROM task WHERE key = ? AND fence = ? AND fence > 0";
   MUSTER_ASSIGN_OR_RETURN(Statement remove, db_.Prepare(kDelete));
-  MUSTER_ASSIGN_OR_RETURN(const bool held, remove.BindAll(key, fence).Step());
-  return held ? remove.Run() : StaleFence(key, fence);
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t held, remove.BindAll(key, fence).RunCounting());
+  return held > 0 ? absl::OkStatus() : StaleFence(key, fence);
 }
 
-absl::Status SqliteRows::PostponeTask(const std::string& key, uint64_t fence, Timestamp due) {
+absl::Status SqlRows::PostponeTask(const std::string& key, uint64_t fence, Timestamp due) {
   static constexpr char kFree[] =
       "UPDATE task SET due_us = ?, leased_until_us = 0, fence = ?"
-      " WHERE key = ? AND fence = ? AND fence > 0 RETURNING 1";
-  MUSTER_ASSIGN_OR_RETURN(const uint64_t next, Count("fence"));
+      " WHERE key = ? AND fence = ? AND fence > 0";
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t next, NextFence());
   MUSTER_ASSIGN_OR_RETURN(Statement free, db_.Prepare(kFree));
-  MUSTER_ASSIGN_OR_RETURN(const bool held, free.BindAll(due, next, key, fence).Step());
-  return held ? free.Run() : StaleFence(key, fence);
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t held, free.BindAll(due, next, key, fence).RunCounting());
+  return held > 0 ? absl::OkStatus() : StaleFence(key, fence);
 }
 
-absl::StatusOr<uint64_t> SqliteRows::CurrentGeneration() const { return Counter("generation"); }
+absl::StatusOr<uint64_t> SqlRows::CurrentGeneration() const { return Counter("generation"); }
 
-absl::StatusOr<uint64_t> SqliteRows::NextGeneration() { return Count("generation"); }
+absl::StatusOr<uint64_t> SqlRows::NextGeneration() { return Count("generation"); }
 
-absl::StatusOr<uint64_t> SqliteRows::Counter(std::string_view name) const {
+absl::StatusOr<uint64_t> SqlRows::Counter(std::string_view name) const {
   MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare("SELECT value FROM counter WHERE name = ?"));
   MUSTER_ASSIGN_OR_RETURN(const std::optional<int64_t> value, find.Bind(name).One(ReadNumber));
   if (!value.has_value()) return absl::DataLossError("a row of table counter is missing");
   return static_cast<uint64_t>(*value);
 }
 
-absl::StatusOr<uint64_t> SqliteRows::Count(std::string_view name) {
-  MUSTER_ASSIGN_OR_RETURN(const uint64_t value, Counter(name));
-  MUSTER_ASSIGN_OR_RETURN(Statement put,
-                          db_.Prepare("UPDATE counter SET value = ? WHERE name = ?"));
-  MUSTER_RETURN_IF_ERROR(put.BindAll(value + 1, name).Run());
-  return value + 1;
+absl::StatusOr<uint64_t> SqlRows::Count(std::string_view name) {
+  static constexpr char kCount[] =
+      "UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value";
+  MUSTER_ASSIGN_OR_RETURN(Statement count, db_.Prepare(kCount));
+  MUSTER_ASSIGN_OR_RETURN(const auto value, count.Bind(name).One(ReadNumber));
+  if (!value.has_value()) return absl::DataLossError("a row of table counter is missing");
+  MUSTER_RETURN_IF_ERROR(count.Run());
+  return static_cast<uint64_t>(*value);
+}
+
+// A sequence gives numbers without waiting for the transactions beside this one.
+absl::StatusOr<uint64_t> SqlRows::NextFence() {
+  if (!db_.ManyWriters()) return Count("fence");
+  MUSTER_ASSIGN_OR_RETURN(Statement next, db_.Prepare("SELECT nextval('task_fence')"));
+  MUSTER_ASSIGN_OR_RETURN(const auto value, next.One(ReadNumber));
+  if (!value.has_value()) return absl::DataLossError("sequence task_fence gives no number");
+  return static_cast<uint64_t>(*value);
 }
 
 }  // namespace muster

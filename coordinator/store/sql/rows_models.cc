@@ -1,6 +1,6 @@
 #include "coordinator/store/names.h"
-#include "coordinator/store/sqlite/json_text.h"
-#include "coordinator/store/sqlite/sqlite_rows.h"
+#include "coordinator/store/sql/json_text.h"
+#include "coordinator/store/sql/sql_rows.h"
 
 namespace muster {
 namespace {
@@ -84,11 +84,11 @@ UsageRecord ReadUsage(Row& row) {
 
 }  // namespace
 
-absl::StatusOr<ModelRecord> SqliteRows::FindModel(const ModelVersion& id) const {
+absl::StatusOr<ModelRecord> SqlRows::FindModel(const ModelVersion& id) const {
   return Find(Models(), id.ToString(), ReadModel, id.name, id.version);
 }
 
-absl::StatusOr<ModelRecord> SqliteRows::FindLatestModel(const ModelName& name) const {
+absl::StatusOr<ModelRecord> SqlRows::FindLatestModel(const ModelName& name) const {
   static const std::string sql = Models().select + " WHERE name = ? ORDER BY version DESC LIMIT 1";
   MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(sql));
   MUSTER_ASSIGN_OR_RETURN(std::optional<ModelRecord> model, find.Bind(name).One(ReadModel));
@@ -96,8 +96,8 @@ absl::StatusOr<ModelRecord> SqliteRows::FindLatestModel(const ModelName& name) c
   return *std::move(model);
 }
 
-absl::StatusOr<std::vector<ModelRecord>> SqliteRows::ListModels(const std::string& name,
-                                                                const Page& page) const {
+absl::StatusOr<std::vector<ModelRecord>> SqlRows::ListModels(const std::string& name,
+                                                             const Page& page) const {
   static const std::string order = " ORDER BY name, version DESC LIMIT ?";
   static const std::string of_one = Models().select + " WHERE name = ? AND version < ?" + order;
   static const std::string of_all =
@@ -113,26 +113,24 @@ absl::StatusOr<std::vector<ModelRecord>> SqliteRows::ListModels(const std::strin
   return List(of_one, ReadModel, name, below, page.limit);
 }
 
-absl::Status SqliteRows::PutModel(const ModelRecord& record) {
+absl::Status SqlRows::PutModel(const ModelRecord& record) {
   const ModelVersion& id = record.id;
   const Lineage& lineage = record.lineage;
-  MUSTER_RETURN_IF_ERROR(
-      CheckVersion(Models(), id.ToString(), record.row_version, id.name, id.version));
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Models().upsert));
-  return put
-      .BindAll(id.name, id.version, record.row_version + 1, record.package, record.weights,
-               record.module, record.manifest, record.optimizer_state, record.weights_bytes,
-               lineage.job, lineage.round, lineage.parent_weights, lineage.clients,
-               lineage.examples, lineage.aggregation, lineage.created,
-               MetricsToText(lineage.metrics), MetricsToText(record.evaluation))
-      .Run();
+  MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Models(), record.row_version));
+  put.BindAll(id.name, id.version, record.row_version + 1, record.package, record.weights,
+              record.module, record.manifest, record.optimizer_state, record.weights_bytes,
+              lineage.job, lineage.round, lineage.parent_weights, lineage.clients, lineage.examples,
+              lineage.aggregation, lineage.created, MetricsToText(lineage.metrics),
+              MetricsToText(record.evaluation));
+  return Put(std::move(put), Models(), id.ToString(), record.row_version, Unexplained(), id.name,
+             id.version);
 }
 
-absl::StatusOr<PromotionRecord> SqliteRows::FindPromotion(const PromotionId& id) const {
+absl::StatusOr<PromotionRecord> SqlRows::FindPromotion(const PromotionId& id) const {
   return Find(Promotions(), id.value(), ReadPromotion, id);
 }
 
-absl::StatusOr<std::vector<PromotionRecord>> SqliteRows::ListPromotions(
+absl::StatusOr<std::vector<PromotionRecord>> SqlRows::ListPromotions(
     const std::string& name) const {
   static const std::string sql = Promotions().select +
                                  " WHERE ?1 = '' OR name = ?1"
@@ -140,20 +138,18 @@ absl::StatusOr<std::vector<PromotionRecord>> SqliteRows::ListPromotions(
   return List(sql, ReadPromotion, name);
 }
 
-absl::Status SqliteRows::PutPromotion(const PromotionRecord& record) {
-  MUSTER_RETURN_IF_ERROR(
-      CheckVersion(Promotions(), record.id.value(), record.row_version, record.id));
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Promotions().upsert));
-  return put
-      .BindAll(record.id, record.row_version + 1, record.model.name, record.model.version,
-               record.package, record.cohort.ToString(), record.personalize,
-               PromotionPhaseName(record.phase), record.created, record.created_by,
-               record.previous_version, record.generation)
-      .Run();
+absl::Status SqlRows::PutPromotion(const PromotionRecord& record) {
+  MUSTER_ASSIGN_OR_RETURN(Statement put, PreparePut(Promotions(), record.row_version));
+  put.BindAll(record.id, record.row_version + 1, record.model.name, record.model.version,
+              record.package, record.cohort.ToString(), record.personalize,
+              PromotionPhaseName(record.phase), record.created, record.created_by,
+              record.previous_version, record.generation);
+  return Put(std::move(put), Promotions(), record.id.value(), record.row_version, Unexplained(),
+             record.id);
 }
 
-absl::StatusOr<std::vector<UsageRecord>> SqliteRows::ListUsage(const std::string& job,
-                                                               const std::string& device) const {
+absl::StatusOr<std::vector<UsageRecord>> SqlRows::ListUsage(const std::string& job,
+                                                            const std::string& device) const {
   static const std::string order = " ORDER BY job, device";
   static const std::string all = Usage().select + order;
   static const std::string of_job = Usage().select + " WHERE job = ?" + order;
@@ -165,7 +161,7 @@ absl::StatusOr<std::vector<UsageRecord>> SqliteRows::ListUsage(const std::string
   return List(of_both, ReadUsage, job, device);
 }
 
-absl::Status SqliteRows::AddUsage(const UsageRecord& delta) {
+absl::Status SqlRows::AddUsage(const UsageRecord& delta) {
   UsageRecord total{.job = delta.job, .device = delta.device};
   {
     MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(Usage().by_key));
@@ -173,7 +169,12 @@ absl::Status SqliteRows::AddUsage(const UsageRecord& delta) {
                             find.BindAll(delta.job, delta.device).One(ReadUsage));
     if (stored.has_value()) total = *std::move(stored);
   }
-  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(Usage().upsert));
+  static const std::string sql =
+      StrCat(Usage().insert.substr(0, Usage().insert.find(" ON CONFLICT")),
+             " ON CONFLICT (job, device) DO UPDATE SET invocations = excluded.invocations,"
+             " wall_us = excluded.wall_us, cpu_us = excluded.cpu_us, bytes_up = excluded.bytes_up,"
+             " bytes_down = excluded.bytes_down, cold_starts = excluded.cold_starts");
+  MUSTER_ASSIGN_OR_RETURN(Statement put, db_.Prepare(sql));
   return put
       .BindAll(delta.job, delta.device, AddSaturating(total.invocations, delta.invocations),
                AddSaturating(total.wall_us, delta.wall_us),

@@ -1,4 +1,4 @@
-#include "coordinator/store/sqlite/json_text.h"
+#include "coordinator/store/sql/json_text.h"
 
 #include <cmath>
 #include <limits>

@@ -1,11 +1,10 @@
-#include "coordinator/store/sqlite/statement.h"
+#include "coordinator/store/sqlite/cursor.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 #include "proto/core/strings.h"
 
@@ -90,101 +89,39 @@ absl::Status SqliteStatus(sqlite3* db, int code, std::string_view doing,
   }
 }
 
-void Row::Fail(std::string_view why) {
-  if (!status_.ok()) return;
-  const int column = column_ - 1;
-  status_ = absl::DataLossError(
-      StrCat("stored column ", sqlite3_column_name(statement_, column), " ", why,
-             "; the store was damaged, or changed by another program: restore a backup"));
+bool SqliteCursor::Take() {
+  if (in_use_) return false;
+  in_use_ = true;
+  return true;
 }
 
-int64_t Row::I64() {
-  const int type = sqlite3_column_type(statement_, column_);
-  const int64_t value = sqlite3_column_int64(statement_, column_++);
-  if (type != SQLITE_INTEGER) Fail("is not a number");
-  return value;
-}
-
-uint32_t Row::U32() {
-  const int64_t value = I64();
-  if (value < 0 || value > std::numeric_limits<uint32_t>::max()) {
-    Fail(StrCat("has ", value, ", out of range"));
-    return 0;
-  }
-  return static_cast<uint32_t>(value);
-}
-
-bool Row::Bool() {
-  const int64_t value = I64();
-  if (value != 0 && value != 1) Fail(StrCat("has ", value, ", neither 0 nor 1"));
-  return value == 1;
-}
-
-double Row::Real() {
-  const int type = sqlite3_column_type(statement_, column_);
-  const double value = sqlite3_column_double(statement_, column_++);
-  if (type != SQLITE_FLOAT) Fail("is not a real number");
-  return value;
-}
-
-std::string Row::Text() { return Bytes(); }
-
-std::string Row::Bytes() {
-  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column_));
-  const int size = sqlite3_column_bytes(statement_, column_++);
-  return bytes == nullptr ? std::string() : std::string(bytes, static_cast<size_t>(size));
-}
-
-Digest Row::Hash() {
-  const bool absent = Null();
-  const std::string bytes = Bytes();
-  if (absent) return Digest();
-  const absl::StatusOr<Digest> digest = Digest::FromBytes(bytes);
-  if (!digest.ok()) Fail(StrCat("is no digest: ", digest.status().message()));
-  return digest.value_or(Digest());
-}
-
-Statement::~Statement() {
-  if (statement_ == nullptr) return;
+void SqliteCursor::Reset() {
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
-  *in_use_ = false;
+  next_ = 1;
+  bind_ = SQLITE_OK;
+  in_use_ = false;
 }
 
-Statement& Statement::Bind(std::string_view text) {
+void SqliteCursor::BindText(std::string_view text) {
   const char* data = text.data() == nullptr ? "" : text.data();
-  const int code =
-      sqlite3_bind_text64(statement_, next_++, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-  if (code != SQLITE_OK) bind_ = code;
-  return *this;
+  Keep(sqlite3_bind_text64(statement_, next_++, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
-Statement& Statement::BindBytes(std::string_view bytes) {
+void SqliteCursor::BindBytes(std::string_view bytes) {
   const char* data = bytes.data() == nullptr ? "" : bytes.data();
-  const int code = sqlite3_bind_blob64(statement_, next_++, data, bytes.size(), SQLITE_TRANSIENT);
-  if (code != SQLITE_OK) bind_ = code;
-  return *this;
+  Keep(sqlite3_bind_blob64(statement_, next_++, data, bytes.size(), SQLITE_TRANSIENT));
 }
 
-Statement& Statement::BindNull() {
-  const int code = sqlite3_bind_null(statement_, next_++);
-  if (code != SQLITE_OK) bind_ = code;
-  return *this;
+void SqliteCursor::BindNull(SqlType /*type*/) { Keep(sqlite3_bind_null(statement_, next_++)); }
+
+void SqliteCursor::BindReal(double real) { Keep(sqlite3_bind_double(statement_, next_++, real)); }
+
+void SqliteCursor::BindNumber(int64_t number) {
+  Keep(sqlite3_bind_int64(statement_, next_++, number));
 }
 
-Statement& Statement::Bind(double real) {
-  const int code = sqlite3_bind_double(statement_, next_++, real);
-  if (code != SQLITE_OK) bind_ = code;
-  return *this;
-}
-
-Statement& Statement::BindNumber(int64_t number) {
-  const int code = sqlite3_bind_int64(statement_, next_++, number);
-  if (code != SQLITE_OK) bind_ = code;
-  return *this;
-}
-
-absl::StatusOr<bool> Statement::Step() {
+absl::StatusOr<bool> SqliteCursor::Step() {
   if (bind_ != SQLITE_OK) return SqliteStatus(db_, bind_, "binding values for", *path_);
   // Where a disk fails, SQLite may end the transaction by itself. Without this check, what its
   // function still writes would become durable alone.
@@ -199,11 +136,34 @@ absl::StatusOr<bool> Statement::Step() {
   return SqliteStatus(db_, code, reads ? "reading" : "writing", *path_);
 }
 
-absl::Status Statement::Run() {
-  while (true) {
-    MUSTER_ASSIGN_OR_RETURN(const bool more, Step());
-    if (!more) return absl::OkStatus();
-  }
+bool SqliteCursor::Null(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+std::optional<int64_t> SqliteCursor::Number(int column) const {
+  if (sqlite3_column_type(statement_, column) != SQLITE_INTEGER) return std::nullopt;
+  return sqlite3_column_int64(statement_, column);
+}
+
+std::optional<double> SqliteCursor::Real(int column) const {
+  if (sqlite3_column_type(statement_, column) != SQLITE_FLOAT) return std::nullopt;
+  return sqlite3_column_double(statement_, column);
+}
+
+std::optional<bool> SqliteCursor::Truth(int column) const {
+  const std::optional<int64_t> value = Number(column);
+  if (!value.has_value() || (*value != 0 && *value != 1)) return std::nullopt;
+  return *value == 1;
+}
+
+std::string_view SqliteCursor::Bytes(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  const int size = sqlite3_column_bytes(statement_, column);
+  return bytes == nullptr ? std::string_view() : std::string_view(bytes, static_cast<size_t>(size));
+}
+
+std::string_view SqliteCursor::Name(int column) const {
+  return sqlite3_column_name(statement_, column);
 }
 
 }  // namespace muster

@@ -1,4 +1,4 @@
-// The rows of the SQLite store, over one connection inside a transaction. Not thread-safe.
+// The rows of the stores that speak SQL, over one connection inside a transaction. Not thread-safe.
 #pragma once
 
 #include <optional>
@@ -8,15 +8,15 @@
 
 #include "coordinator/store/names.h"
 #include "coordinator/store/refusals.h"
-#include "coordinator/store/sqlite/connection.h"
-#include "coordinator/store/sqlite/table.h"
+#include "coordinator/store/sql/statement.h"
+#include "coordinator/store/sql/table.h"
 #include "coordinator/store/state_store.h"
 
 namespace muster {
 
-class SqliteRows {
+class SqlRows {
  public:
-  explicit SqliteRows(Connection& db) : db_(db) {}
+  explicit SqlRows(Database& db) : db_(db) {}
 
   absl::StatusOr<JobRecord> FindJob(const JobId& id) const;
   absl::StatusOr<JobRecord> FindJobByKey(const std::string& key) const;
@@ -95,21 +95,30 @@ class SqliteRows {
     return list.BindAll(parameters...).All(read);
   }
 
-  // The rule of every Put.
+  // The statement that puts a record which was loaded as version `given`.
+  absl::StatusOr<Statement> PreparePut(const Table& table, uint64_t given) {
+    return db_.Prepare(given == 0 ? table.insert : table.update);
+  }
+  // Runs it, parameters bound. If it changed nothing: why, and `otherwise` if the row under `keys`
+  // is not the reason.
   template <typename... Keys>
-  absl::Status CheckVersion(const Table& table, std::string_view text, uint64_t given,
-                            const Keys&... keys) {
+  absl::Status Put(Statement put, const Table& table, std::string_view text, uint64_t given,
+                   const absl::Status& otherwise, const Keys&... keys) {
+    MUSTER_ASSIGN_OR_RETURN(const uint64_t changed, put.RunCounting());
+    if (changed == 1) return absl::OkStatus();
     MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare(table.version));
     MUSTER_ASSIGN_OR_RETURN(const bool found, find.BindAll(keys...).Step());
     std::optional<uint64_t> stored;
     if (found) stored = find.row().U64();
-    return CheckRowVersion(table.what, text, stored, given);
+    MUSTER_RETURN_IF_ERROR(CheckRowVersion(table.what, text, stored, given));
+    return otherwise;
   }
 
   absl::StatusOr<uint64_t> Counter(std::string_view name) const;
   absl::StatusOr<uint64_t> Count(std::string_view name);
+  absl::StatusOr<uint64_t> NextFence();
 
-  Connection& db_;
+  Database& db_;
 };
 
 }  // namespace muster

@@ -1,0 +1,25 @@
+// Picks the store's adapter from its URL.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "coordinator/store/state_store.h"
+
+namespace muster {
+
+// The forms, for --help and errors.
+inline constexpr std::string_view kStoreUrlForms =
+    "sqlite (in the state folder), sqlite:FOLDER, or"
+    " postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE";
+
+// `url` is of one of the forms; "" is "sqlite". `state_dir` is where "sqlite" lives.
+// InvalidArgument for any other form; else as OpenSqliteStore() and OpenPostgresStore(). No error
+// repeats a URL, which may hold a password.
+absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
+                                                      const std::filesystem::path& state_dir);
+
+}  // namespace muster
