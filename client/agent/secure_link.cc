@@ -26,7 +26,9 @@ absl::StatusOr<Response> SecureLink::Invoke(grpc::Status (Stub::*method)(grpc::C
     Response response;
     const absl::Status status = FromGrpcStatus((stub_.*method)(call.context(), request, &response));
     if (status.ok()) return response;
-    if (!absl::IsUnavailable(status) || tried + 1 == kSecureCallTries) return status;
+    // Unknown: the coordinator could not find out whether it was done. It may be asked again.
+    const bool again = absl::IsUnavailable(status) || absl::IsUnknown(status);
+    if (!again || tried + 1 == kSecureCallTries) return status;
     MUSTER_RETURN_IF_ERROR(bounds_.Pause(kSecureCallPause * (1 << tried)));
   }
 }

@@ -12,7 +12,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using End = PgAttempt::End;
 
-// A group that met a conflict runs again together once, then each function by itself.
+// A group that met conflicts is halved then, so that the rest does not suffer from one function.
 constexpr int kConflictsTogether = 2;
 constexpr int kConflictsAlone = 20;
 
@@ -87,7 +87,9 @@ void PgWriter::Serve(Connection& db, PgGroup group) {
   bool split = false;
   const absl::Status everybody = Settle(db, group, &commit_seconds, &split);
   if (!split) return Answer(group, everybody, commit_seconds);
-  for (size_t i = 0; i < group.size(); ++i) Serve(db, group.subspan(i, 1));
+  const size_t half = group.size() / 2;
+  Serve(db, group.subspan(0, half));
+  Serve(db, group.subspan(half));
 }
 
 absl::Status PgWriter::Settle(Connection& db, PgGroup group, double* commit_seconds, bool* split) {

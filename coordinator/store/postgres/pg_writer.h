@@ -33,8 +33,8 @@ class PgWriter {
 
   void Loop();
   void Serve(Connection& db, PgGroup group);
-  // Until the group is committed, or an error is everybody's. With `split`, each function shall run
-  // by itself.
+  // Until the group is committed, or an error is everybody's. With `split`, it shall be halved:
+  // too many conflicts.
   absl::Status Settle(Connection& db, PgGroup group, double* commit_seconds, bool* split);
   absl::Status Connect(Connection& db, PgDeadline deadline);
   // OK: committed. Aborted: it was not.

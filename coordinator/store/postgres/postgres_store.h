@@ -1,8 +1,8 @@
 // StateStore in PostgreSQL 15 or newer, for any number of replicas over one database.
 //
 // Write() runs in serializable transactions: replicas see each other's writes as if one had run
-// after the other, and a function that loses against another one runs again. A few threads write,
-// each commits in groups; a small pool of connections reads snapshots. What was answered OK is
+// after the other, and a function that loses against another one runs again. One thread writes and
+// commits in groups; a small pool of connections reads snapshots. What was answered OK is
 // durable on the server (synchronous_commit); for a server that may be replaced by a standby, set
 // up synchronous replication.
 //

@@ -30,6 +30,31 @@ class AmbiguousStore final : public StateStore {
   StateStore& store_;
 };
 
+// One of two processes over a store that carries hints between them.
+class HintedStore final : public StateStore {
+ public:
+  explicit HintedStore(StateStore& store) : store_(store) {}
+  absl::Status Write(const std::function<absl::Status(StoreTx&)>& work) override {
+    return store_.Write(work);
+  }
+  absl::Status Read(const std::function<absl::Status(const StoreReader&)>& work) const override {
+    return store_.Read(work);
+  }
+  StoreStats Stats() const override { return store_.Stats(); }
+  void Hint(const std::vector<std::string>& keys) override {
+    for (const std::string& key : keys) {
+      if (peer != nullptr && peer->callback_) peer->callback_(key);
+    }
+  }
+  void OnHint(HintCallback callback) override { callback_ = std::move(callback); }
+
+  HintedStore* peer = nullptr;
+
+ private:
+  StateStore& store_;
+  HintCallback callback_;
+};
+
 class Replicas : public SmallCoordinator {
  protected:
   // What a second process over the same store would be.
@@ -127,6 +152,35 @@ TEST_F(Replicas, ACommitWhoseAnswerWasLostKeepsItsSumAndCountsOnce) {
   EXPECT_TRUE(blobs_->Has(Parts(job)[0].blob).value());
   RunTasks();
   EXPECT_TRUE(std::holds_alternative<Committed>(Round(job, 1).state));
+}
+
+TEST_F(Replicas, WhatOneCommitsWakesWhoWaitsAtTheOther) {
+  HintedStore here(*store_), there(*store_);
+  here.peer = &there;
+  WakeUps their_wakeups;
+  std::vector<WakeUps::Reason> woken;
+  const auto wait = [&] {
+    their_wakeups.WaitFor("key", their_wakeups.version("key"), std::chrono::hours(1),
+                          [&](WakeUps::Reason reason) { woken.push_back(reason); });
+  };
+  const auto commit = [&](const absl::Status& answer) {
+    Replica writer(*context_, here, "writer");
+    return Transact(writer.context, [&](StoreTx&, AfterCommit& after) {
+      after.Wake("key");
+      return answer;
+    });
+  };
+  {
+    const HintListener listener(there, their_wakeups);
+    wait();
+    EXPECT_FALSE(commit(absl::CancelledError("nothing happened")).ok());
+    EXPECT_TRUE(woken.empty());
+    ASSERT_TRUE(commit(absl::OkStatus()).ok());
+    EXPECT_THAT(woken, ::testing::ElementsAre(WakeUps::Reason::kWoken));
+    wait();
+  }
+  ASSERT_TRUE(commit(absl::OkStatus()).ok());
+  EXPECT_EQ(woken.size(), 1u) << "a listener that is gone was called";
 }
 
 }  // namespace
