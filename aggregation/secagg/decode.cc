@@ -30,6 +30,13 @@ absl::StatusOr<DecodedSum> DecodeSum(const Params& params, const ElementOf& elem
     return absl::FailedPreconditionError(
         StrCat("the weights of the sum come to ", sum.weight, ": there is no mean of no updates"));
   }
+  // No honest client weighs more than 1: what a dishonest one put under its masks cannot be told
+  // from the others' parts, and the sum is nothing.
+  if (sum.weight > params.max_clients) {
+    return absl::FailedPreconditionError(
+        StrCat("the weights of the sum come to ", sum.weight, ", more than ", params.max_clients,
+               " clients can have: a device sent a vector that is no update"));
+  }
   if (params.clip_lane) {
     sum.unclipped = static_cast<double>(element(UnclippedLane(params))) / units.weight;
   }

@@ -179,14 +179,15 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
                         .aggregation = LineageName(loaded.round.policy.aggregation),
                         .created = aggregating->closed,
                         .metrics = opened->metrics};
-  MUSTER_ASSIGN_OR_RETURN(const StoredPackage package,
-                          StorePackage(context, ManifestFor(spec, loaded.next_version, lineage),
-                                       applied->weights, bytes, spec.module));
+  const auto package = StorePackage(context, ManifestFor(spec, loaded.next_version, lineage),
+                                    applied->weights, bytes, spec.module);
+  if (IsHopeless(package.status())) return GiveUp(context, task, package.status());
+  MUSTER_RETURN_IF_ERROR(package.status());
   const ModelRecord model{.id = {spec.name, loaded.next_version},
-                          .package = package.package,
+                          .package = package->package,
                           .weights = applied->weights,
                           .module = spec.module,
-                          .manifest = package.manifest,
+                          .manifest = package->manifest,
                           .optimizer_state = applied->optimizer_state,
                           .weights_bytes = bytes,
                           .lineage = lineage};

@@ -105,7 +105,10 @@ absl::Status TaskRunner::RunOne(const TaskRecord& task) {
       return CloseRound(context_, task);
     case TaskKind::kRoundDeadline:
       return Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
-        const Timestamp now = context_.clock.Now();
+        // It was due when it was claimed. If the clock was set back since, the machine must not
+        // find that it is too early: the timer goes with this transaction, and the round would
+        // never end.
+        const Timestamp now = std::max(context_.clock.Now(), task.due);
         MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
         MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(task.round));
         return EndPhase(tx, after, round, now);

@@ -105,5 +105,15 @@ TEST(DecodeSum, NoWeightsGiveNoMean) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+// Nobody can look under a mask: what a dishonest device put there must not pass for a sum.
+TEST(DecodeSum, MoreWeightThanClientsCanHaveGivesNoMean) {
+  const Params params = SomeParams(2);
+  RingSum sum(32, VectorLength(params));
+  for (size_t i = 0; i < sum.bytes().size(); ++i) sum.bytes()[i] = i % 4 == 3 ? 0x7f : 0xff;
+  std::vector<float> mean(2);
+  EXPECT_EQ(Decode(params, std::move(sum), mean).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 }  // namespace
 }  // namespace muster::secagg
