@@ -10,8 +10,9 @@
 
 namespace muster {
 
-// mTLS with the device's certificate; errors as Connect's.
+// mTLS with the device's certificate; errors as Connect's. `sessions` are this very identity's.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ConnectCoordinator(const std::string& coordinator,
-                                                                  const DeviceIdentity& identity);
+                                                                  const DeviceIdentity& identity,
+                                                                  const TlsSessions& sessions = {});
 
 }  // namespace muster

@@ -32,6 +32,9 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
   }
 }]})";
 
+// One name is asked for, so that one session is ever looked up.
+constexpr size_t kSessionsKept = 1;
+
 int Milliseconds(std::chrono::milliseconds value) { return static_cast<int>(value.count()); }
 
 grpc::ChannelArguments Arguments() {
@@ -42,6 +45,10 @@ grpc::ChannelArguments Arguments() {
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 1);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMaxMessageBytes));
   arguments.SetMaxSendMessageSize(static_cast<int>(limits::kMaxMessageBytes));
+  // The automatic window asks for a ping with each message, which costs the coordinator as much as
+  // the message: a fixed one instead.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveTime));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, Milliseconds(kReconnectBackoffMin));
@@ -114,13 +121,20 @@ absl::Status SaveTlsMaterial(const std::filesystem::path& dir, const TlsMaterial
   return WriteFileDurably(dir / kCaFile, material.ca_pem, kPublicFileMode);
 }
 
+TlsSessions::TlsSessions()
+    : cache_(grpc_ssl_session_cache_create_lru(kSessionsKept), grpc_ssl_session_cache_destroy) {}
+
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& address,
-                                                       const TlsMaterial& material) {
+                                                       const TlsMaterial& material,
+                                                       const TlsSessions& sessions) {
   MUSTER_ASSIGN_OR_RETURN(std::vector<HostPort> addresses, HostPort::ParseList(address));
   MUSTER_RETURN_IF_ERROR(CheckMaterial(material));
   grpc::SslCredentialsOptions options{material.ca_pem, material.key_pem, material.certificate_pem};
+  grpc::ChannelArguments arguments = Arguments();
+  const grpc_arg cache = grpc_ssl_session_cache_create_channel_arg(sessions.cache_.get());
+  arguments.SetPointerWithVtable(cache.key, cache.value.pointer.p, cache.value.pointer.vtable);
   return grpc::CreateCustomChannel(TargetOf(std::move(addresses)), grpc::SslCredentials(options),
-                                   Arguments());
+                                   arguments);
 }
 
 }  // namespace muster

@@ -1,0 +1,64 @@
+"""The load generator plays its whole repertoire with a small fleet: real gRPC, real mTLS, both kinds of
+aggregation, devices that leave, and a sum that is right."""
+
+import os
+import pathlib
+import shutil
+import struct
+import tempfile
+import unittest
+
+from fleet_load import LoadedFleet
+
+BIN = pathlib.Path(os.environ["MUSTER_BIN"])
+DEVICES = 100
+CLIENTS = 40
+PARAMETERS = 4000
+TOLERANCE = 1e-4  # of a weight: stochastic rounding at the ring's resolution
+
+
+class LoadTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-load-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.fleet = LoadedFleet(BIN, self.folder, DEVICES, tiers=[CLIENTS])
+        self.addCleanup(self.fleet.stop)
+
+    def weights(self, model):
+        folder = self.folder / f"pulled-{model}"
+        self.fleet.coordinator.muster("models", "pull", model, "--out", folder)
+        data = (folder / "weights.f32").read_bytes()
+        return struct.unpack(f"<{len(data) // 4}f", data)
+
+    def test_a_fleet_enrols_checks_in_and_plays_rounds(self):
+        generator = self.fleet.generator
+        self.assertEqual(self.fleet.enrol()["calls"]["Enrol"]["count"], DEVICES)
+        self.assertEqual(generator.do("connect", count=DEVICES)["calls"]["CheckIn"]["count"], DEVICES)
+        kept = generator.do("check_in", count=DEVICES, times=3)
+        self.assertEqual(kept["calls"]["CheckIn"]["count"], 3 * DEVICES)
+        self.assertEqual(kept["outcomes"], {})
+        for resume in (False, True):
+            fresh = generator.do("fresh", first=CLIENTS, count=20, resume=resume)
+            self.assertEqual(fresh["calls"]["CheckIn"]["count"], 20)
+            self.assertEqual(fresh["outcomes"], {"resumed": 20} if resume else {})
+        generator.do("connect", first=CLIENTS, count=20)
+
+        clear = self.fleet.round(CLIENTS, PARAMETERS, "off", name="clear", idle=20)
+        self.assertEqual(clear["outcomes"], {"accepted": CLIENTS})
+        secure = self.fleet.round(CLIENTS, PARAMETERS, name="masked")
+        told = secure["outcomes"].get("accepted", 0) + secure["outcomes"].get("not needed any more", 0)
+        self.assertEqual(told, CLIENTS, secure["outcomes"])
+        left, right = self.weights("clear@1"), self.weights("masked@1")
+        self.assertGreater(max(map(abs, left)), TOLERANCE)
+        self.assertLess(max(abs(a - b) for a, b in zip(left, right, strict=True)), TOLERANCE)
+
+        for mode in ("semi-honest", "malicious"):
+            stormy = self.fleet.round(CLIENTS, PARAMETERS, mode, dropped=0.1, name=f"stormy-{mode}",
+                                      slow=0.1, slow_pause_ms=50)
+            self.assertEqual(stormy["outcomes"]["left"], 4)
+            self.assertEqual(stormy["reported"], CLIENTS - 2)  # two left after their vector
+        self.assertGreater(stormy["cpu_ms_per_client_round"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
