@@ -4,7 +4,7 @@
 #include "coordinator/blobs/staging.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/serve.h"
-#include "coordinator/store/sqlite/sqlite_store.h"
+#include "coordinator/store/open_store.h"
 #include "models/package/package.h"
 #include "proto/core/ids.h"
 #include "proto/core/random.h"
@@ -16,14 +16,16 @@
 namespace muster {
 
 absl::StatusOr<std::string> InitCoordinator(const std::filesystem::path& state_dir,
-                                            const std::string& trust_domain) {
+                                            const std::string& trust_domain,
+                                            const std::string& store_url) {
+  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(store_url));
   SystemClock clock;
   SystemRandom random;
   MUSTER_RETURN_IF_ERROR(
       CertificateAuthority::Create(state_dir / kIdentityFolder, random, clock.Now(), trust_domain));
   MUSTER_RETURN_IF_ERROR(PackageSigner::Create(state_dir / kPackageKeyFile));
   // What the first start would have to make durable before it could answer.
-  MUSTER_RETURN_IF_ERROR(OpenSqliteStore({.directory = state_dir}).status());
+  MUSTER_RETURN_IF_ERROR(OpenStore(store_url, state_dir).status());
   MUSTER_RETURN_IF_ERROR(OpenDirectoryBlobs(state_dir / kBlobFolder).status());
   MUSTER_RETURN_IF_ERROR(StagingArea::Open(state_dir / kStagingFolder).status());
   return ReadCaPin(state_dir);

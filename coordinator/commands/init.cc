@@ -19,6 +19,8 @@ absl::StatusOr<int> RunInit(CommandLine& line) {
       "trust-domain",
       po::value<std::string>()->default_value(kDefaultTrustDomain)->value_name("NAME"),
       "SPIFFE trust domain of all identities")(
+      "store", po::value<std::string>()->default_value("sqlite")->value_name("URL"),
+      "where the store is made; as for `serve`")(
       "operator", po::value<std::string>()->default_value("admin")->value_name("NAME"),
       "name of the first operator")(
       "credential-out", po::value<std::string>()->value_name("DIR"),
@@ -30,7 +32,8 @@ absl::StatusOr<int> RunInit(CommandLine& line) {
   std::filesystem::path out = state_dir / "credentials" / name;
   if (line.Has("credential-out")) out = line.Get<std::string>("credential-out");
   MUSTER_ASSIGN_OR_RETURN(const std::string pin,
-                          InitCoordinator(state_dir, line.Get<std::string>("trust-domain")));
+                          InitCoordinator(state_dir, line.Get<std::string>("trust-domain"),
+                                          line.Get<std::string>("store")));
   MUSTER_RETURN_IF_ERROR(
       IssueCredential(state_dir, Role::kOperator, name, out, kDefaultCredentialLifetime));
   if (line.Get<bool>("json")) {
@@ -50,7 +53,7 @@ const Command& InitCommand() {
   static const Command command = {
       .name = "init",
       .summary = "makes the CA, the signing key and the first operator's credential",
-      .synopsis = "--state-dir DIR [--operator NAME] [--credential-out DIR]",
+      .synopsis = "--state-dir DIR [--store URL] [--operator NAME] [--credential-out DIR]",
       .description =
           R"(Makes a coordinator in an empty folder: the certificate authority that signs every
 identity of the fleet, the key that signs packages, the store, and a credential for

@@ -1,23 +1,41 @@
 #include "coordinator/store/open_store.h"
 
+#include "coordinator/store/postgres/conninfo.h"
 #include "coordinator/store/postgres/postgres_store.h"
 #include "coordinator/store/sqlite/sqlite_store.h"
+#include "proto/core/status.h"
 #include "proto/core/strings.h"
 
 namespace muster {
+namespace {
+
+constexpr std::string_view kSqliteFolder = "sqlite:";
+
+bool IsSqliteInStateDir(std::string_view url) { return url.empty() || url == "sqlite"; }
+bool IsSqliteFolder(std::string_view url) {
+  return url.starts_with(kSqliteFolder) && url.size() > kSqliteFolder.size();
+}
+bool IsPostgres(std::string_view url) {
+  return url.starts_with("postgresql://") || url.starts_with("postgres://");
+}
+
+}  // namespace
+
+absl::Status CheckStoreUrl(std::string_view url) {
+  if (IsSqliteInStateDir(url) || IsSqliteFolder(url)) return absl::OkStatus();
+  if (IsPostgres(url)) return ConnInfo::Parse(std::string(url)).status();
+  return absl::InvalidArgumentError(
+      StrCat("--store is of no form that is known; give ", kStoreUrlForms));
+}
 
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
                                                       const std::filesystem::path& state_dir) {
-  constexpr std::string_view kSqlite = "sqlite:";
-  if (url.empty() || url == "sqlite") return OpenSqliteStore({.directory = state_dir});
-  if (url.starts_with(kSqlite) && url.size() > kSqlite.size()) {
-    return OpenSqliteStore({.directory = url.substr(kSqlite.size())});
+  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
+  if (IsSqliteInStateDir(url)) return OpenSqliteStore({.directory = state_dir});
+  if (IsSqliteFolder(url)) {
+    return OpenSqliteStore({.directory = url.substr(kSqliteFolder.size())});
   }
-  if (url.starts_with("postgresql://") || url.starts_with("postgres://")) {
-    return OpenPostgresStore({.url = std::string(url)});
-  }
-  return absl::InvalidArgumentError(
-      StrCat("--store is of no form that is known; give ", kStoreUrlForms));
+  return OpenPostgresStore({.url = std::string(url)});
 }
 
 }  // namespace muster

@@ -16,6 +16,9 @@ inline constexpr std::string_view kStoreUrlForms =
     "sqlite (in the state folder), sqlite:FOLDER, or"
     " postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE";
 
+// InvalidArgument unless `url` is of one of the forms, before anything is done.
+absl::Status CheckStoreUrl(std::string_view url);
+
 // `url` is of one of the forms; "" is "sqlite". `state_dir` is where "sqlite" lives.
 // InvalidArgument for any other form; else as OpenSqliteStore() and OpenPostgresStore(). No error
 // repeats a URL, which may hold a password.
