@@ -324,13 +324,13 @@ void UpdateIntake::CommitBatch(const RoundId& id, std::vector<Pending> batch) {
   std::vector<Pending*> members;
   for (Pending& pending : batch) members.push_back(&pending);
   absl::Status status;
-  // Another replica may have taken a member of the batch, or the round have closed: what is left
-  // is tried again on the durable part.
+  // Another replica may have taken a member of the batch, the round have closed, or the answer to a
+  // commit have got lost (Unknown): what is left is tried again on the durable part.
   for (int attempt = 0; attempt < kCommitAttempts && !members.empty(); ++attempt) {
     status = TryCommit(id, members);
     if (status.ok()) return;
     accumulators_.erase(id);
-    if (!absl::IsUnavailable(status) && !absl::IsAborted(status)) break;
+    if (!absl::IsUnavailable(status) && !absl::IsAborted(status) && !absl::IsUnknown(status)) break;
   }
   for (Pending* member : members) member->answer(status);
 }

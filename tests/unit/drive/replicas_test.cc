@@ -15,7 +15,7 @@ class AmbiguousStore final : public StateStore {
     absl::Status status = store_.Write(work);
     if (lose_answers > 0 && status.ok()) {
       --lose_answers;
-      return absl::UnavailableError("the connection broke while the commit was on its way");
+      return absl::UnknownError("the connection broke while the commit was on its way");
     }
     return status;
   }
