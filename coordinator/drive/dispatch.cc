@@ -3,19 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "coordinator/drive/fleet.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
 
 namespace muster {
 namespace {
-
-absl::Status RefuseIfRevoked(const DeviceRecord& device) {
-  if (!device.revoked) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      StrCat("device ", device.id.value(), " was revoked: ", device.revoked_reason,
-             "; an operator must enrol it again with a new join token"));
-}
 
 // A round that this device could still join: collecting, a place free, its labels match, and it was
 // not invited before.
@@ -62,8 +56,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
   bool write = false;
   CheckInAnswer answer;
   MUSTER_RETURN_IF_ERROR(context_.store.Read([&](const StoreReader& reader) -> absl::Status {
-    MUSTER_ASSIGN_OR_RETURN(const DeviceRecord device, reader.FindDevice(id));
-    MUSTER_RETURN_IF_ERROR(RefuseIfRevoked(device));
+    MUSTER_ASSIGN_OR_RETURN(const DeviceRecord device, FindInGoodStanding(reader, id));
     MUSTER_ASSIGN_OR_RETURN(write, MayNeedWrite(reader, device, check_in, now));
     if (write) return absl::OkStatus();
     MUSTER_ASSIGN_OR_RETURN(answer, Answer(reader, device, check_in, now));
@@ -72,8 +65,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
   if (!write) return answer;
 
   MUSTER_RETURN_IF_ERROR(Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
-    MUSTER_ASSIGN_OR_RETURN(DeviceRecord device, tx.FindDevice(id));
-    MUSTER_RETURN_IF_ERROR(RefuseIfRevoked(device));
+    MUSTER_ASSIGN_OR_RETURN(DeviceRecord device, FindInGoodStanding(tx, id));
     device.last_seen = now;
     device.eligibility = check_in.eligibility;
     device.agent_version = check_in.agent_version;

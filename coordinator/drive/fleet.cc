@@ -161,19 +161,23 @@ absl::Status RecordState(DriveContext& context, const DeviceId& id, const StateR
   });
 }
 
+absl::StatusOr<DeviceRecord> FindInGoodStanding(const StoreReader& reader, const DeviceId& id) {
+  absl::StatusOr<DeviceRecord> device = reader.FindDevice(id);
+  if (absl::IsNotFound(device.status())) {
+    return absl::UnauthenticatedError(
+        StrCat("device ", id.value(), " is not enrolled here; enrol it with a join token"));
+  }
+  if (device.ok() && device->revoked) {
+    return absl::PermissionDeniedError(
+        StrCat("device ", id.value(), " was revoked: ", device->revoked_reason,
+               "; an operator must enrol it again with a new join token"));
+  }
+  return device;
+}
+
 absl::Status CheckStanding(const DriveContext& context, const DeviceId& id) {
   return context.store.Read([&](const StoreReader& reader) -> absl::Status {
-    auto device = reader.FindDevice(id);
-    if (absl::IsNotFound(device.status())) {
-      return absl::UnauthenticatedError(
-          StrCat("device ", id.value(), " is not enrolled here; enrol it with a join token"));
-    }
-    MUSTER_RETURN_IF_ERROR(device.status());
-    if (device->revoked) {
-      return absl::PermissionDeniedError(
-          StrCat("device ", id.value(), " was revoked: ", device->revoked_reason));
-    }
-    return absl::OkStatus();
+    return FindInGoodStanding(reader, id).status();
   });
 }
 

@@ -36,8 +36,8 @@ absl::StatusOr<DeviceRecord> RevokeDevice(DriveContext& context, const DeviceId&
 // What the device made of its desired state; counts its metering once for each report id.
 absl::Status RecordState(DriveContext& context, const DeviceId& id, const StateReport& report);
 
-// PermissionDenied if the device is revoked or the certificate was replaced long ago,
-// Unauthenticated if it is unknown.
+// PermissionDenied if the device is revoked, Unauthenticated if it is unknown.
+absl::StatusOr<DeviceRecord> FindInGoodStanding(const StoreReader& reader, const DeviceId& id);
 absl::Status CheckStanding(const DriveContext& context, const DeviceId& id);
 
 }  // namespace muster

@@ -1,14 +1,21 @@
 #include "coordinator/drive/wakeups.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 namespace muster {
 namespace {
 
-// Versions of keys nobody waits for are forgotten above this many; a forgotten key counts as
-// changed.
+// Versions of keys that nobody waits for are forgotten above this many, or above twice as many as
+// somebody waits for; a forgotten key counts as changed.
 constexpr size_t kMaxIdleVersions = 100'000;
+
+template <typename Versions, typename ByKey>
+void ForgetIdle(Versions& versions, const ByKey& by_key) {
+  if (versions.size() <= std::max(kMaxIdleVersions, 2 * by_key.size())) return;
+  std::erase_if(versions, [&](const auto& known) { return !by_key.contains(known.first); });
+}
 
 }  // namespace
 
@@ -25,6 +32,7 @@ WakeUps::~WakeUps() {
 
 uint64_t WakeUps::version(const std::string& key) {
   std::lock_guard lock(mutex_);
+  ForgetIdle(versions_, by_key_);
   auto [it, inserted] = versions_.try_emplace(key, next_version_);
   if (inserted) ++next_version_;
   return it->second;
@@ -56,7 +64,7 @@ void WakeUps::Wake(const std::string& key) {
   std::vector<Callback> woken;
   {
     std::lock_guard lock(mutex_);
-    if (versions_.size() > kMaxIdleVersions && waiters_.empty()) versions_.clear();
+    ForgetIdle(versions_, by_key_);
     versions_[key] = next_version_++;
     auto [begin, end] = by_key_.equal_range(key);
     for (auto it = begin; it != end; ++it) {

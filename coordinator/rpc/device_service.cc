@@ -25,6 +25,7 @@ class HeldCheckIn final : public HeldCall {
         response_(response) {}
 
  private:
+  bool LookChecksStanding() const override { return true; }
   absl::StatusOr<Duration> Open(const Principal& caller) override {
     MUSTER_ASSIGN_OR_RETURN(check_in_, DecodeCheckIn(*request_));
     device_ = DeviceId::Trusted(caller.id);

@@ -28,24 +28,33 @@ class Edge {
         counters_(counters),
         trust_domain_(std::move(trust_domain)) {}
 
-  // Role by certificate, the access table, and a device's standing (a revoked one is refused here,
-  // at its next call). Nothing for anonymous calls.
+  // Role by certificate, which must not have expired, the access table, and a device's standing (a
+  // revoked one is refused here, at its next call). Nothing for anonymous calls.
   absl::StatusOr<std::optional<Principal>> Admit(grpc::CallbackServerContext& context,
                                                  std::string_view method);
+
+  // Without the standing: for calls that look at the device's record anyway (FindInGoodStanding).
+  absl::StatusOr<std::optional<Principal>> AdmitCaller(grpc::CallbackServerContext& context,
+                                                       std::string_view method);
 
   DriveContext& drive() { return drive_; }
   Executor& executor() { return executor_; }
   RpcCounters& counters() { return counters_; }
 
  private:
-  absl::StatusOr<std::optional<Principal>> CallerOf(grpc::CallbackServerContext& context);
+  // Whom a certificate stands for, and until when.
+  struct Caller {
+    Principal principal;
+    Timestamp not_after;
+  };
+  absl::StatusOr<std::optional<Caller>> CallerOf(grpc::CallbackServerContext& context);
 
   DriveContext& drive_;
   Executor& executor_;
   RpcCounters& counters_;
   const std::string trust_domain_;
   std::mutex mutex_;
-  std::unordered_map<std::string, Principal> parsed_;  // PEM -> principal; bounded
+  std::unordered_map<std::string, Caller> parsed_;  // by PEM; bounded
 };
 
 inline grpc::Status BusyStatus() {

@@ -1,6 +1,7 @@
 // A unary call that may be held until there is something to say (long poll): it looks, and looks
 // again whenever its key is woken or a moment has passed, until there is news, its time is over,
-// the caller hangs up, or the server stops.
+// the caller hangs up, or the server stops. The more calls are held, the longer that moment: what
+// another replica did is seen by one of those that wait under a key, which wakes the others.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@ namespace muster {
 class HeldCall : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<HeldCall> {
  public:
   HeldCall(Edge& edge, grpc::CallbackServerContext* context, const char* method);
+  ~HeldCall() override;
 
   // gRPC owns the reactor from here on: it keeps itself alive until gRPC is done with it.
   void Begin();
@@ -22,6 +24,8 @@ class HeldCall : public grpc::ServerUnaryReactor, public std::enable_shared_from
   void OnDone() override { self_.reset(); }
 
  protected:
+  // Whether Look() refuses devices that are unknown or revoked, so that nobody else has to.
+  virtual bool LookChecksStanding() const { return false; }
   // Decodes the request. How long it may be held; whole milliseconds.
   virtual absl::StatusOr<Duration> Open(const Principal& caller) = 0;
   // What wakes it; fixed once Open succeeded.
@@ -33,7 +37,7 @@ class HeldCall : public grpc::ServerUnaryReactor, public std::enable_shared_from
 
  private:
   void Admit();
-  void LookAndWait();
+  void LookAndWait(WakeUps::Reason reason);
   void End(const absl::Status& status);
 
   Edge& edge_;

@@ -10,8 +10,10 @@
 #include "coordinator/rpc/enrolment_service.h"
 #include "coordinator/rpc/operator_service.h"
 #include "coordinator/rpc/secagg_service.h"
+#include "coordinator/rpc/tls_contexts.h"
 #include "proto/core/limits.h"
 #include "proto/core/strings.h"
+#include "proto/transport/channel.h"
 
 namespace muster {
 namespace {
@@ -43,13 +45,20 @@ class RpcServerImpl final : public RpcServer {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                kMinPingIntervalMs);
+    // As on the other side (proto/transport): a fixed window, and no ping with each message.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+    // Nobody asks gRPC for its own records of each connection and call; /metrics has them.
+    builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
     builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
     builder.RegisterService(&enrolment_);
     builder.RegisterService(&device_);
     builder.RegisterService(&secagg_);
     builder.RegisterService(&blob_);
     builder.RegisterService(&operator_);
+    const TlsContextWatch tls_contexts;
     server_ = builder.BuildAndStart();
+    tls_contexts.TuneServer();
     if (server_ == nullptr || port_ == 0) {
       return absl::FailedPreconditionError(
           StrCat("cannot listen on ", options.listen,

@@ -1,5 +1,6 @@
 // The real server over real mTLS on loopback: every RPC with every role and with none, a revoked
 // device, and messages above the limit.
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -13,6 +14,7 @@
 #include "muster/v1/device.grpc.pb.h"
 #include "muster/v1/operator.grpc.pb.h"
 #include "proto/core/limits.h"
+#include "proto/transport/channel.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
 #include "tests/support/small_coordinator.h"
@@ -40,6 +42,33 @@ class WireTest : public SmallCoordinator {
   void TearDown() override {
     server_.reset();
     SmallCoordinator::TearDown();
+  }
+
+  // A device's credential, for an hour.
+  TlsMaterial CredentialOf(const std::string& device) {
+    const auto key = EcPrivateKey::Generate().value();
+    const auto issued = authority_
+                            ->SignCsr(MakeCertificateRequest(key).value(), Role::kDevice, device,
+                                      std::chrono::hours(1), system_.Now())
+                            .value();
+    return {.ca_pem = authority_->ca_pem(),
+            .certificate_pem = issued.certificate_pem,
+            .key_pem = key.ToPem()};
+  }
+
+  // One empty check-in over a new connection; whether it resumed a session of `sessions`.
+  grpc::StatusCode CheckInAnew(const TlsMaterial& credential, const TlsSessions& sessions,
+                               bool* resumed) {
+    const auto channel =
+        Connect("127.0.0.1:" + std::to_string(server_->port()), credential, sessions).value();
+    grpc::ClientContext context;
+    v1::CheckInResponse response;
+    const grpc::Status status =
+        v1::DeviceService::NewStub(channel)->CheckIn(&context, v1::CheckInRequest(), &response);
+    const auto reused =
+        context.auth_context()->FindPropertyValues(GRPC_SSL_SESSION_REUSED_PROPERTY);
+    *resumed = !reused.empty() && reused.front() == "true";
+    return status.error_code();
   }
 
   // A channel as `role`, or without a certificate.
@@ -132,6 +161,36 @@ TEST_F(WireTest, ARevokedDeviceIsRefusedAtItsNextCallOnTheSameConnection) {
   ASSERT_TRUE(RevokeDevice(*context_, DeviceId::Trusted("thief"), "stolen").ok());
   EXPECT_EQ(CallEmpty(channel, "muster.v1.DeviceService/CheckIn"),
             grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(WireTest, ARevokedDeviceIsRefusedOnAResumedSessionToo) {
+  AddDevice("thief");
+  const TlsMaterial credential = CredentialOf("thief");
+  const TlsSessions sessions;
+  bool resumed = true;
+  EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_FALSE(resumed);
+  EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(resumed);
+  ASSERT_TRUE(RevokeDevice(*context_, DeviceId::Trusted("thief"), "stolen").ok());
+  EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(resumed);
+}
+
+TEST_F(WireTest, AnExpiredCertificateIsRefusedOnKeptConnectionsAndOnResumedSessions) {
+  AddDevice("old");
+  const TlsMaterial credential = CredentialOf("old");
+  const TlsSessions sessions;
+  bool resumed = false;
+  EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::INVALID_ARGUMENT);
+  const auto kept = Connect("127.0.0.1:" + std::to_string(server_->port()), credential).value();
+  EXPECT_EQ(CallEmpty(kept, "muster.v1.DeviceService/CheckIn"), grpc::StatusCode::INVALID_ARGUMENT);
+
+  // Both the kept connection and the session were begun while the certificate was good.
+  clock_.Advance(system_.Now() + std::chrono::hours(1) - clock_.Now());
+  EXPECT_EQ(CallEmpty(kept, "muster.v1.DeviceService/CheckIn"), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_TRUE(resumed);
 }
 
 TEST_F(WireTest, ADeviceThatWasNeverEnrolledIsRefusedWhateverItsCertificate) {
