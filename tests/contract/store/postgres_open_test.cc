@@ -137,6 +137,13 @@ TEST_F(PostgresOpen, StepsAreNumberedFromOneWithoutGaps) {
   EXPECT_GE(number, 1);
 }
 
+// From the first release on, whoever changes a step breaks every store in the field: add a new one.
+// Until then this digest is changed together with the file, on purpose.
+TEST_F(PostgresOpen, ReleasedStepsAreNeverEdited) {
+  EXPECT_EQ(Sha256(PostgresMigrations()[0].sql).hex(),
+            "88fde12cb56185330dfb9f4f187b630299791d2da3e8bc10caf274a391661075");
+}
+
 TEST(PostgresUrl, AServerThatIsAwayIsUnavailableAndNamed) {
   const absl::Status away =
       OpenPostgresStore({.url = "postgresql:///db?host=/nowhere", .away_timeout = {}}).status();
