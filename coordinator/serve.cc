@@ -6,7 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "coordinator/blobs/directory/directory_blobs.h"
+#include "coordinator/blobs/open_blobs.h"
 #include "coordinator/drive/device_notary.h"
 #include "coordinator/drive/dispatch.h"
 #include "coordinator/drive/intake.h"
@@ -68,10 +68,10 @@ absl::Status Serve(const ServeOptions& options) {
                           PackageSigner::Open(options.state_dir / kPackageKeyFile));
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StateStore> store,
                           OpenStore(options.store_url, options.state_dir));
-  MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<BlobStore> blobs,
-                          OpenDirectoryBlobs(options.state_dir / kBlobFolder));
-  MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StagingArea> staging,
-                          StagingArea::Open(options.state_dir / kStagingFolder));
+  BlobPlaces places = options.blobs;
+  places.blob_folder = options.state_dir / kBlobFolder;
+  places.staging_folder = options.state_dir / kStagingFolder;
+  MUSTER_ASSIGN_OR_RETURN(const OpenedBlobs opened, OpenBlobs(places));
   MUSTER_ASSIGN_OR_RETURN(
       const ServerCredential credential,
       authority.IssueServer(options.hosts, kServerCertificateLifetime, clock.Now()));
@@ -83,8 +83,8 @@ absl::Status Serve(const ServeOptions& options) {
       DeviceNotary::Create(authority.ca_pem(), authority.trust_domain(), clock));
   SecAggRosters rosters;
   DriveContext drive{.store = *store,
-                     .blobs = *blobs,
-                     .staging = *staging,
+                     .blobs = *opened.blobs,
+                     .staging = *opened.staging,
                      .clock = clock,
                      .random = random,
                      .signer = signer,

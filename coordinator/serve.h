@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "coordinator/blobs/open_blobs.h"
 #include "coordinator/drive/context.h"
 #include "proto/core/time.h"
 
@@ -23,6 +24,7 @@ struct ServeOptions {
   size_t queue_limit = 10'000;  // calls waiting for a thread
   Duration device_certificate_lifetime{};
   Duration stop_grace = std::chrono::seconds(10);
+  BlobPlaces blobs;  // its folders are below state_dir
   DriveOptions drive;
 };
 

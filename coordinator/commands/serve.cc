@@ -52,6 +52,25 @@ po::options_description OptionsFor(ServeOptions& serve) {
   return options;
 }
 
+po::options_description BlobOptionsFor(ServeOptions& serve) {
+  po::options_description options("Blobs in an S3-compatible store");
+  BlobPlaces& blobs = serve.blobs;
+  options.add_options()("blobs", po::value(&blobs.url)->value_name("s3://BUCKET/PREFIX"),
+                        "where blobs and uploads live; default: folders in the state folder")(
+      "s3-endpoint", po::value(&blobs.s3_endpoint)->value_name("URL"),
+      "http(s)://HOST[:PORT] of the store; default: AWS, by region")(
+      "s3-public-endpoint", po::value(&blobs.s3_public_endpoint)->value_name("URL"),
+      "the same, as devices reach it; default: --s3-endpoint")(
+      "s3-region", po::value(&blobs.s3_region)->value_name("REGION"),
+      "default: AWS_REGION, or us-east-1")(
+      "s3-ca-file", po::value(&blobs.s3_ca_file)->value_name("FILE"),
+      "CAs of the store's certificate (PEM); default: the system's")(
+      "s3-credentials", po::value(&blobs.s3_credentials)->value_name("FILE"),
+      "a file as ~/.aws/credentials; default: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+      "AWS_SESSION_TOKEN");
+  return options;
+}
+
 absl::Status CheckOptions(const ServeOptions& serve) {
   MUSTER_RETURN_IF_ERROR(ValidateId("--replica", serve.drive.replica));
   if (serve.threads == 0 || serve.drive.check_ins_per_second <= 0 ||
@@ -65,7 +84,9 @@ absl::Status CheckOptions(const ServeOptions& serve) {
 
 absl::StatusOr<int> RunServe(CommandLine& line) {
   ServeOptions serve;
-  if (!line.Parse(OptionsFor(serve))) return kExitDone;
+  po::options_description options = OptionsFor(serve);
+  options.add(BlobOptionsFor(serve));
+  if (!line.Parse(options)) return kExitDone;
   serve.state_dir = line.Get<std::string>("state-dir");
   if (line.Has("run-file")) serve.run_file = line.Get<std::string>("run-file");
   serve.device_certificate_lifetime = std::chrono::hours(line.Get<int>("device-certificate-hours"));
@@ -84,7 +105,8 @@ const Command& ServeCommand() {
   static const Command command = {
       .name = "serve",
       .summary = "serves devices, researchers and operators until SIGTERM or SIGINT",
-      .synopsis = "--state-dir DIR [--store URL] [--listen HOST:PORT] [--http HOST:PORT]",
+      .synopsis =
+          "--state-dir DIR [--store URL] [--blobs URL] [--listen HOST:PORT] [--http HOST:PORT]",
       .description =
           R"(Opens the state folder and serves gRPC over mTLS: enrolment, devices, blobs, secure
 aggregation, and the operators' calls of `muster`. Probes and metrics are plain HTTP on
@@ -100,9 +122,13 @@ the schema is made, and brought up to date, by whichever starts first. The URL i
 libpq's, and takes all of its parameters. A server on another machine must prove who it
 is (sslmode=verify-full) unless the URL says otherwise; sslrootcert names its CA. Keep
 the password out of the command line: libpq reads it from PGPASSFILE or PGPASSWORD.
+
+With --blobs s3://BUCKET/PREFIX blobs and uploads live in an S3-compatible store, and any
+number of coordinators may share them. The store must be strongly consistent, as S3 is.
 )",
       .examples =
           R"(muster-coordinator serve --state-dir /var/lib/muster --listen 0.0.0.0:7443
+muster-coordinator serve -d ./state --blobs s3://fleet/muster --s3-region eu-central-1
 muster-coordinator serve -d ./state --listen 127.0.0.1:0 --http 127.0.0.1:0
 muster-coordinator serve -d ./state --host coordinator.example.org --host 192.0.2.7
 muster-coordinator serve -d ./state --run-file ./replica-1.json --store \
