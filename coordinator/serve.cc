@@ -1,8 +1,10 @@
 #include "coordinator/serve.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -15,8 +17,11 @@
 #include "coordinator/http/http_server.h"
 #include "coordinator/http/probes.h"
 #include "coordinator/identity/authority.h"
+#include "coordinator/limit_rows.h"
+#include "coordinator/listen/activation.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/store/open_store.h"
+#include "coordinator/wait_for_stop.h"
 #include "models/package/package.h"
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
@@ -27,6 +32,7 @@ namespace muster {
 namespace {
 
 constexpr Duration kServerCertificateLifetime = std::chrono::hours(24 * 365);
+constexpr size_t kOtherDescriptors = 512;  // files, the store, gRPC's own
 
 // Blocked before any thread starts, so that only WaitForStop takes them.
 sigset_t BlockStopSignals() {
@@ -49,6 +55,33 @@ absl::StatusOr<CertificateAuthority> OpenAuthority(const std::filesystem::path& 
   return authority;
 }
 
+absl::StatusOr<InheritedSockets> TakeSockets(const ServeOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(InheritedSockets sockets, TakeInheritedSockets());
+  if (!sockets.grpc.empty()) {
+    LogInfo("serving on inherited sockets",
+            {{"grpc", sockets.grpc.size()}, {"http", sockets.http.valid()}});
+  } else if (options.idle_exit > Duration::zero()) {
+    return absl::InvalidArgumentError(
+        "--idle-exit needs sockets that outlive the process, and none was passed (LISTEN_FDS): "
+        "start"
+        " the coordinator by a systemd socket unit, or leave --idle-exit out");
+  }
+  return sockets;
+}
+
+// A connection is a descriptor; the soft limit that shells set is too low for a fleet.
+void AllowDescriptors(size_t max_connections) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max >= max_connections + kOtherDescriptors) return;
+  LogWarning(
+      "fewer descriptors than connections allowed: raise LimitNOFILE= or ulimit -n, or lower"
+      " --max-connections",
+      {{"descriptors", limit.rlim_max}, {"max_connections", max_connections}});
+}
+
 absl::Status WriteRunFile(const ServeOptions& options, int port, int http_port) {
   nlohmann::json run = {{"pid", getpid()}, {"port", port}};
   if (http_port > 0) run["http_port"] = http_port;
@@ -61,6 +94,8 @@ absl::Status WriteRunFile(const ServeOptions& options, int port, int http_port) 
 
 absl::Status Serve(const ServeOptions& options) {
   const sigset_t stop_signals = BlockStopSignals();
+  MUSTER_ASSIGN_OR_RETURN(InheritedSockets sockets, TakeSockets(options));
+  AllowDescriptors(options.max_connections);
   SystemClock clock;
   SystemRandom random;
   MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority, OpenAuthority(options.state_dir));
@@ -97,12 +132,15 @@ absl::Status Serve(const ServeOptions& options) {
   wakeups.Start();
   intake.Start();
   TaskRunner tasks(drive, dispatcher);
+  Ticker ticker(drive, tasks);
   RpcCounters counters;
   Executor executor(options.threads, options.queue_limit);
-  Edge edge(drive, executor, counters, authority.trust_domain());
+  Edge edge(drive, executor, counters, authority.trust_domain(), options.edge);
   MUSTER_ASSIGN_OR_RETURN(
       std::unique_ptr<RpcServer> server,
       RpcServer::Start({.listen = options.listen,
+                        .inherited = std::move(sockets.grpc),
+                        .max_connections = options.max_connections,
                         .ca_pem = authority.ca_pem(),
                         .certificate_pem = credential.certificate_pem,
                         .key_pem = credential.key_pem,
@@ -110,9 +148,14 @@ absl::Status Serve(const ServeOptions& options) {
                         .device_certificate_lifetime = options.device_certificate_lifetime},
                        edge, dispatcher, intake, authority));
   std::unique_ptr<HttpServer> http;
-  if (!options.http_listen.empty()) {
-    MUSTER_ASSIGN_OR_RETURN(http,
-                            HttpServer::Start(options.http_listen, MakeProbes(drive, counters)));
+  std::atomic<const HttpServer*> probed_http = nullptr;
+  if (!options.http_listen.empty() || sockets.http.valid()) {
+    const auto limits = [&] {
+      return CollectLimits({*server, edge, dispatcher, ticker, probed_http});
+    };
+    MUSTER_ASSIGN_OR_RETURN(http, HttpServer::Start({options.http_listen, std::move(sockets.http)},
+                                                    MakeProbes({drive, counters, ticker, limits})));
+    probed_http = http.get();
   }
   tasks.Start();
   const int http_port = http != nullptr ? http->port() : 0;
@@ -120,10 +163,9 @@ absl::Status Serve(const ServeOptions& options) {
   LogInfo("serving",
           {{"port", server->port()}, {"http_port", http_port}, {"ca_pin", authority.ca_pin()}});
 
-  int signal_number = 0;
-  sigwait(&stop_signals, &signal_number);
-  LogInfo("stopping", {{"signal", signal_number}});
-  server->Stop(options.stop_grace);
+  const Duration grace = WaitForStop(stop_signals, options.idle_exit, options.stop_grace,
+                                     {*server, http.get(), tasks, counters, drive});
+  server->Stop(grace);
   LogInfo("stopped");
   return absl::OkStatus();
 }

@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "coordinator/blobs/open_blobs.h"
 #include "coordinator/drive/context.h"
+#include "coordinator/flow/limits.h"
+#include "coordinator/rpc/edge_limits.h"
 #include "proto/core/time.h"
 
 namespace muster {
@@ -18,7 +20,10 @@ struct ServeOptions {
   std::filesystem::path run_file;  // empty: STATE_DIR/coordinator.json
   std::string listen = "0.0.0.0:7443";
   std::string http_listen = "127.0.0.1:7480";  // empty: no HTTP
-  std::vector<std::string> hosts;              // more names for the server's certificate
+  Duration idle_exit{};                        // zero: serves until a signal
+  size_t max_connections = limits::kDefaultMaxConnections;
+  EdgeLimits edge;
+  std::vector<std::string> hosts;  // more names for the server's certificate
   bool reflection = false;
   size_t threads = 8;
   size_t queue_limit = 10'000;  // calls waiting for a thread
@@ -28,7 +33,9 @@ struct ServeOptions {
   DriveOptions drive;
 };
 
-// Blocks until SIGTERM or SIGINT, then stops gracefully. Writes the run file {pid, port, http_port}
+// Blocks until SIGTERM or SIGINT, then stops gracefully; with `idle_exit` also when there was
+// nothing to do for so long, which needs sockets that another process holds open. Sockets passed by
+// LISTEN_FDS stand in for `listen` and `http_listen`. Writes the run file {pid, port, http_port}
 // once it serves.
 absl::Status Serve(const ServeOptions& options);
 

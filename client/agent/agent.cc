@@ -35,8 +35,9 @@
 #include "proto/codec/device_codec.h"
 #include "proto/core/files.h"
 #include "proto/core/log.h"
+#include "proto/core/retry_after.h"
 #include "proto/core/status.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 
 namespace muster {
 namespace {
@@ -173,6 +174,9 @@ namespace {
 Validity ValidityOf(const DeviceIdentity& identity) {
   return {identity.not_before, identity.not_after};
 }
+
+// The pause that the coordinator asks for.
+Duration Asked(const absl::Status& status) { return RetryAfter(status).value_or(Duration::zero()); }
 
 bool IsDurable(const AgentEffect& effect) {
   return std::holds_alternative<RememberInvocation>(effect) ||
@@ -362,7 +366,7 @@ absl::Status Agent::Impl::Loop(int stop_fd) {
 
 AgentEvent Agent::Impl::DoCheckIn(const AskCoordinator& ask, const Bounds& bounds) {
   auto failed = [](const absl::Status& status) {
-    return CheckInFailed{status.code(), std::string(status.message())};
+    return CheckInFailed{status.code(), std::string(status.message()), Asked(status)};
   };
   muster::CheckIn message;
   message.eligibility = MeasureEligibility(config.eligibility, Surroundings{}, *data, clock.Now());
@@ -376,7 +380,7 @@ AgentEvent Agent::Impl::DoCheckIn(const AskCoordinator& ask, const Bounds& bound
   std::stop_callback cancel(bounds.stop, [&] { context.TryCancel(); });
   v1::CheckInResponse response;
   const absl::Status status =
-      FromGrpcStatus(link.device->CheckIn(&context, EncodeCheckIn(message), &response));
+      FromWire(context, link.device->CheckIn(&context, EncodeCheckIn(message), &response));
   if (!status.ok()) return failed(status);
   auto answer = DecodeCheckInAnswer(response);
   if (!answer.ok()) return failed(answer.status());
@@ -403,7 +407,7 @@ AgentEvent Agent::Impl::DoExecute(const Invocation& invocation, const Bounds& bo
 AgentEvent Agent::Impl::DoSend(const InvocationId& id, const Bounds& bounds) {
   const absl::Status status = runner->SendAnswer(id, uplink(), bounds);
   if (status.ok()) return AnswerTaken{id};
-  return AnswerFailed{id, status.code(), std::string(status.message())};
+  return AnswerFailed{id, status.code(), std::string(status.message()), Asked(status)};
 }
 
 AgentEvent Agent::Impl::DoReconcile(const DesiredState& desired, const Bounds& bounds) {
@@ -417,7 +421,8 @@ AgentEvent Agent::Impl::DoReconcile(const DesiredState& desired, const Bounds& b
 AgentEvent Agent::Impl::DoReport(const Bounds& bounds) {
   auto more = reconciler->Report(uplink(), bounds, random);
   if (more.ok()) return ReportSent{*more};
-  return ReportFailed{more.status().code(), std::string(more.status().message())};
+  return ReportFailed{more.status().code(), std::string(more.status().message()),
+                      Asked(more.status())};
 }
 
 AgentEvent Agent::Impl::DoRenew() {
@@ -428,7 +433,7 @@ AgentEvent Agent::Impl::DoRenew() {
     status = Connect();
   }
   if (status.ok()) return IdentityLoaded{ValidityOf(identity)};
-  return RenewalFailed{status.code(), std::string(status.message())};
+  return RenewalFailed{status.code(), std::string(status.message()), Asked(status)};
 }
 
 AgentEvent Agent::Impl::DoReload() {
@@ -439,7 +444,7 @@ AgentEvent Agent::Impl::DoReload() {
     status = Connect();
   }
   if (status.ok()) return IdentityLoaded{ValidityOf(identity)};
-  return RenewalFailed{status.code(), std::string(status.message())};
+  return RenewalFailed{status.code(), std::string(status.message()), Asked(status)};
 }
 
 Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

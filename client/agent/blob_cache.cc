@@ -288,7 +288,7 @@ absl::Status BlobCache::Fetch(const Digest& digest, uint64_t expected_size, Blob
     if (disk_failed || !IsTransient(status.code())) return status;
     idle = partial.size() > before ? 1 : idle + 1;
     if (idle >= kMaxIdleTransfers) return status;
-    MUSTER_RETURN_IF_ERROR(bounds.Pause(std::chrono::milliseconds(100 << idle)));
+    MUSTER_RETURN_IF_ERROR(bounds.PauseAfter(status, std::chrono::milliseconds(100 << idle)));
   }
   MUSTER_ASSIGN_OR_RETURN(const Digest actual, partial.Finish());
   if (actual != digest) {

@@ -9,6 +9,8 @@
 
 #include "absl/status/status.h"
 #include "proto/core/limits.h"
+#include "proto/core/random.h"
+#include "proto/core/retry_after.h"
 
 namespace muster {
 
@@ -27,6 +29,15 @@ struct Bounds {
     if (stop.stop_requested()) return absl::CancelledError("the agent is stopping");
     if (Clock::now() >= deadline) return absl::DeadlineExceededError("its deadline passed");
     return absl::OkStatus();
+  }
+  // Pauses between tries: at least as long as the coordinator asks in `failure`, and a random part
+  // of that more.
+  absl::Status PauseAfter(const absl::Status& failure, std::chrono::milliseconds time) const {
+    if (const auto asked = RetryAfter(failure)) {
+      const double longer = 1 + 0.5 * SystemRandom().Unit();
+      time = std::max(time, std::chrono::ceil<std::chrono::milliseconds>(*asked * longer));
+    }
+    return Pause(time);
   }
   // Waits, or less long if told to stop; then as Check.
   absl::Status Pause(std::chrono::milliseconds time) const {

@@ -57,7 +57,9 @@ class Stepper {
     }
     // A round goes on without a word from us, but after an outage nobody may hold the line for it.
     state_.in_round = false;
-    const Duration delay = Backoff(pace_.backoff_base, pace_.backoff_cap, state_.failures, random_);
+    const Duration delay =
+        AtLeastAsked(Backoff(pace_.backoff_base, pace_.backoff_cap, state_.failures, random_),
+                     failure.retry_after);
     state_.failures = std::min(state_.failures + 1, 62u);
     state_.line = Waiting{now_ + std::max(delay, pace_.in_round_min)};
   }
@@ -97,9 +99,11 @@ class Stepper {
                "; it is kept and sent again"));
     }
     unsent->not_before =
-        now_ + Backoff(pace_.backoff_base, pace_.backoff_cap,
-                       std::exchange(unsent->failures, std::min(unsent->failures + 1, 62u)),
-                       random_);
+        now_ +
+        AtLeastAsked(
+            Backoff(pace_.backoff_base, pace_.backoff_cap,
+                    std::exchange(unsent->failures, std::min(unsent->failures + 1, 62u)), random_),
+            failed.retry_after);
   }
 
   void On(const ReconcileEnded& ended) {
@@ -137,8 +141,9 @@ class Stepper {
     if (state_.report_failures == 0) {
       Warn(Cat("reporting failed: ", failed.message, "; trying again with backoff"));
     }
-    state_.report_not_before =
-        now_ + Backoff(pace_.backoff_base, pace_.backoff_cap, state_.report_failures, random_);
+    state_.report_not_before = now_ + AtLeastAsked(Backoff(pace_.backoff_base, pace_.backoff_cap,
+                                                           state_.report_failures, random_),
+                                                   failed.retry_after);
     state_.report_failures = std::min(state_.report_failures + 1, 62u);
   }
 
@@ -164,8 +169,9 @@ class Stepper {
     if (!Is<Renewing>(state_.line)) return Ignore("a renewal's failure that nobody waits for");
     if (IsRefusal(failed.code)) return Refuse(failed.message);
     Warn(Cat("renewing the certificate failed: ", failed.message, "; trying again with backoff"));
-    state_.renew_not_before =
-        now_ + Backoff(pace_.reconcile_base, pace_.renew_cap, state_.renew_failures, random_);
+    state_.renew_not_before = now_ + AtLeastAsked(Backoff(pace_.reconcile_base, pace_.renew_cap,
+                                                          state_.renew_failures, random_),
+                                                  failed.retry_after);
     state_.renew_failures = std::min(state_.renew_failures + 1, 62u);
     state_.line = Waiting{now_};
   }
@@ -367,6 +373,13 @@ class Stepper {
     if (Is<Waiting>(state_.line)) state_.line = Waiting{now_};
   }
 
+  Duration AtLeastAsked(Duration backoff, Duration asked) {
+    if (asked <= Duration::zero()) return backoff;
+    asked = std::min(asked, pace_.suggested_max);
+    return std::max(backoff,
+                    asked + Uniform(Duration(static_cast<int64_t>(
+                                pace_.pushback_jitter * static_cast<double>(asked.count())))));
+  }
   Duration Uniform(Duration below) {
     return Duration(static_cast<int64_t>(random_.Unit() * static_cast<double>(below.count())));
   }

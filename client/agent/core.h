@@ -24,7 +24,8 @@
 
 namespace muster {
 
-// Fixed pace. Backoff has full jitter: uniform in [0, min(cap, base * 2^failures)).
+// Fixed pace. Backoff has full jitter: uniform in [0, min(cap, base * 2^failures)). A coordinator
+// that asks for a pause gets at least that, and up to `pushback_jitter` more.
 struct Pace {
   Duration first_check_in = std::chrono::milliseconds(500);  // uniform in [0, this) after start
   double jitter = 0.2;                                       // of the suggested pace, both ways
@@ -35,6 +36,7 @@ struct Pace {
   Duration silence_max = std::chrono::minutes(5);         // a running invocation defers check-ins
   Duration backoff_base = std::chrono::milliseconds(500);
   Duration backoff_cap = std::chrono::minutes(5);
+  double pushback_jitter = 0.5;
   Duration reconcile_base = std::chrono::seconds(5);
   Duration reconcile_cap = std::chrono::minutes(10);
   Duration refused_retry = std::chrono::minutes(15);  // with the same jitter as the pace
@@ -131,9 +133,11 @@ struct CheckInAnswered {
   Duration next{};
   bool in_round = false;
 };
+// `retry_after` of the failures: what the coordinator asks for, or zero.
 struct CheckInFailed {
   absl::StatusCode code = absl::StatusCode::kUnknown;
   std::string message;
+  Duration retry_after{};
 };
 struct InvocationReady {
   InvocationId id;
@@ -149,6 +153,7 @@ struct AnswerFailed {
   InvocationId id;
   absl::StatusCode code = absl::StatusCode::kUnknown;
   std::string message;
+  Duration retry_after{};
 };
 struct ReconcileEnded {
   uint64_t generation = 0;
@@ -160,6 +165,7 @@ struct ReportSent {
 struct ReportFailed {
   absl::StatusCode code = absl::StatusCode::kUnknown;
   std::string message;
+  Duration retry_after{};
 };
 struct ReportWanted {};  // there is metering to tell
 struct IdentityLoaded {
@@ -168,6 +174,7 @@ struct IdentityLoaded {
 struct RenewalFailed {
   absl::StatusCode code = absl::StatusCode::kUnknown;
   std::string message;
+  Duration retry_after{};
 };
 using AgentEvent =
     std::variant<Woken, CheckInAnswered, CheckInFailed, InvocationReady, ExecutionBroke,

@@ -12,7 +12,7 @@
 #include "proto/core/files.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 
 namespace muster {
 namespace {
@@ -282,7 +282,7 @@ absl::StatusOr<bool> Reconciler::Report(const Uplink& uplink, const Bounds& boun
   context.set_deadline(bounds.CallDeadline());
   v1::ReportStateResponse response;
   const absl::Status sent =
-      FromGrpcStatus(uplink.device->ReportState(&context, EncodeStateReport(report), &response));
+      FromWire(context, uplink.device->ReportState(&context, EncodeStateReport(report), &response));
   // What is refused for what it says would be refused again.
   if (!sent.ok() && (IsTransient(sent.code()) || IsRefusal(sent.code()))) return sent;
   if (!sent.ok()) {

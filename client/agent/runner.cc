@@ -13,7 +13,7 @@
 #include "proto/core/limits.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 
 namespace muster {
 namespace {
@@ -272,8 +272,8 @@ absl::StatusOr<OfferAnswer> Runner::SendUpdate(const UpdateOffer& offer, bool up
   grpc::ClientContext context;
   context.set_deadline(bounds.CallDeadline());
   v1::SubmitUpdateResponse response;
-  MUSTER_RETURN_IF_ERROR(
-      FromGrpcStatus(uplink.device->SubmitUpdate(&context, EncodeUpdateOffer(offer), &response)));
+  MUSTER_RETURN_IF_ERROR(FromWire(
+      context, uplink.device->SubmitUpdate(&context, EncodeUpdateOffer(offer), &response)));
   return DecodeUpdateAnswer(response);
 }
 
@@ -282,8 +282,8 @@ absl::StatusOr<OfferAnswer> Runner::SendResult(const ResultOffer& offer, const U
   grpc::ClientContext context;
   context.set_deadline(bounds.CallDeadline());
   v1::SubmitResultResponse response;
-  MUSTER_RETURN_IF_ERROR(
-      FromGrpcStatus(uplink.device->SubmitResult(&context, EncodeResultOffer(offer), &response)));
+  MUSTER_RETURN_IF_ERROR(FromWire(
+      context, uplink.device->SubmitResult(&context, EncodeResultOffer(offer), &response)));
   return DecodeResultAnswer(response);
 }
 

@@ -5,7 +5,7 @@
 #include "client/agent/call.h"
 #include "proto/codec/secagg_codec.h"
 #include "proto/core/status.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 
 namespace muster {
 namespace {
@@ -24,12 +24,14 @@ absl::StatusOr<Response> SecureLink::Invoke(grpc::Status (Stub::*method)(grpc::C
     MUSTER_RETURN_IF_ERROR(bounds_.Check());
     Call call(bounds_, limit);
     Response response;
-    const absl::Status status = FromGrpcStatus((stub_.*method)(call.context(), request, &response));
+    const absl::Status status =
+        FromWire(*call.context(), (stub_.*method)(call.context(), request, &response));
     if (status.ok()) return response;
     // Unknown: the coordinator could not find out whether it was done. It may be asked again.
-    const bool again = absl::IsUnavailable(status) || absl::IsUnknown(status);
+    const bool again =
+        absl::IsUnavailable(status) || absl::IsUnknown(status) || RetryAfter(status).has_value();
     if (!again || tried + 1 == kSecureCallTries) return status;
-    MUSTER_RETURN_IF_ERROR(bounds_.Pause(kSecureCallPause * (1 << tried)));
+    MUSTER_RETURN_IF_ERROR(bounds_.PauseAfter(status, kSecureCallPause * (1 << tried)));
   }
 }
 

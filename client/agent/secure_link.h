@@ -1,5 +1,6 @@
-// The calls of SecureAggregationService for one invocation. A call that finds nobody is tried again
-// a few times, with the same bytes; longer outages are the caller's.
+// The calls of SecureAggregationService for one invocation. A call that finds nobody, or is
+// asked to come back later, is tried again a few times, with the same bytes; longer outages are the
+// caller's.
 #pragma once
 
 #include <chrono>

@@ -14,7 +14,7 @@
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 
 namespace muster {
 namespace {
@@ -55,7 +55,7 @@ absl::Status BlobTransfer::Read(const Digest& digest, uint64_t offset, const Sin
     }
   }
   if (!status.ok()) call.context()->TryCancel();
-  absl::Status finished = FromGrpcStatus(stream->Finish());
+  absl::Status finished = FromWire(*call.context(), stream->Finish());
   return status.ok() ? finished : status;
 }
 
@@ -66,14 +66,16 @@ absl::Status BlobTransfer::Upload(const Digest& digest, const std::filesystem::p
   if (error) return ErrnoStatus(error.value(), "reading", file);
   absl::Status last;
   for (uint32_t idle = 0; idle < kMaxIdleTransfers;) {
-    if (idle > 0) MUSTER_RETURN_IF_ERROR(bounds.Pause(std::chrono::milliseconds(100 << idle)));
+    if (idle > 0) {
+      MUSTER_RETURN_IF_ERROR(bounds.PauseAfter(last, std::chrono::milliseconds(100 << idle)));
+    }
     MUSTER_RETURN_IF_ERROR(bounds.Check());
     uint64_t offset = 0;
     {
       Call call(bounds, limits::kDefaultRpcDeadline);
       v1::StatUploadResponse response;
-      last = FromGrpcStatus(
-          impl_->stub->StatUpload(call.context(), EncodeStatUpload(digest), &response));
+      last = FromWire(*call.context(),
+                      impl_->stub->StatUpload(call.context(), EncodeStatUpload(digest), &response));
       if (last.ok()) {
         MUSTER_ASSIGN_OR_RETURN(const UploadProgress held, DecodeStatUploadAnswer(response));
         if (held.complete) return absl::OkStatus();
@@ -118,7 +120,7 @@ absl::Status BlobTransfer::UploadFrom(const Digest& digest, const std::filesyste
     if (open) bytes_up_ += static_cast<uint64_t>(got);
   }
   stream->WritesDone();
-  MUSTER_RETURN_IF_ERROR(FromGrpcStatus(stream->Finish()));
+  MUSTER_RETURN_IF_ERROR(FromWire(*call.context(), stream->Finish()));
   MUSTER_ASSIGN_OR_RETURN(const UploadProgress progress, DecodeUploadAnswer(response));
   *reached = progress.offset;
   if (!progress.complete) {

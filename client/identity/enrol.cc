@@ -15,7 +15,7 @@
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
 
@@ -78,7 +78,7 @@ absl::StatusOr<v1::EnrolResponse> CallEnrol(const EnrolOptions& options, const s
   SetDeadline(context);
   grpc::Status status = v1::EnrolmentService::NewStub(channel)->Enrol(&context, request, &response);
   WipeString(*request.mutable_token());
-  if (!status.ok()) return Annotate(FromGrpcStatus(status), "enrolling");
+  if (!status.ok()) return Annotate(FromWire(context, status), "enrolling");
   return response;
 }
 
@@ -92,7 +92,8 @@ absl::StatusOr<v1::RenewResponse> CallRenew(const std::string& coordinator,
   grpc::ClientContext context;
   SetDeadline(context);
   grpc::Status status = v1::EnrolmentService::NewStub(channel)->Renew(&context, request, &response);
-  if (!status.ok()) return Annotate(FromGrpcStatus(status), "renewing this device's certificate");
+  if (!status.ok())
+    return Annotate(FromWire(context, status), "renewing this device's certificate");
   return response;
 }
 

@@ -2,6 +2,7 @@
 #include "coordinator/serve.h"
 
 #include "coordinator/commands/command.h"
+#include "coordinator/commands/limit_options.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
 
@@ -23,7 +24,7 @@ po::options_description OptionsFor(ServeOptions& serve) {
       "gRPC address; port 0 picks a free one")(
       "http",
       po::value(&serve.http_listen)->default_value(serve.http_listen)->value_name("HOST:PORT"),
-      "address of /healthz, /readyz and /metrics; empty: none")(
+      "address of /healthz, /readyz, /metrics and /tick; empty: none")(
       "replica",
       po::value(&serve.drive.replica)->default_value(serve.drive.replica)->value_name("NAME"),
       "this process's name among the replicas over one store; a restart goes on under it")(
@@ -32,9 +33,6 @@ po::options_description OptionsFor(ServeOptions& serve) {
       "reflection", po::bool_switch(&serve.reflection), "serve gRPC reflection")(
       "threads", po::value(&serve.threads)->default_value(serve.threads)->value_name("N"),
       "threads that handle calls")(
-      "queue-limit",
-      po::value(&serve.queue_limit)->default_value(serve.queue_limit)->value_name("N"),
-      "calls that may wait for a thread; more are answered RESOURCE_EXHAUSTED")(
       "device-certificate-hours", po::value<int>()->default_value(24 * 7)->value_name("HOURS"),
       "lifetime of device certificates; devices renew at two thirds of it")(
       "pace-min-ms", po::value<int>()->default_value(2000)->value_name("MS"),
@@ -49,6 +47,7 @@ po::options_description OptionsFor(ServeOptions& serve) {
       "stop-grace-ms", po::value<int>()->default_value(10'000)->value_name("MS"),
       "time for open calls to end after SIGTERM")("verbose,v", po::bool_switch(),
                                                   "log debug messages too");
+  options.add(LimitOptions(serve));
   return options;
 }
 
@@ -93,6 +92,7 @@ absl::StatusOr<int> RunServe(CommandLine& line) {
   serve.drive.pace_min = milliseconds(line.Get<int>("pace-min-ms"));
   serve.drive.pace_max = milliseconds(line.Get<int>("pace-max-ms"));
   serve.stop_grace = milliseconds(line.Get<int>("stop-grace-ms"));
+  MUSTER_RETURN_IF_ERROR(ReadLimits(line, serve));
   MUSTER_RETURN_IF_ERROR(CheckOptions(serve));
   if (line.Get<bool>("verbose")) SetLogLevel(LogLevel::kDebug);
   MUSTER_RETURN_IF_ERROR(Serve(serve));
@@ -106,7 +106,7 @@ const Command& ServeCommand() {
       .name = "serve",
       .summary = "serves devices, researchers and operators until SIGTERM or SIGINT",
       .synopsis =
-          "--state-dir DIR [--store URL] [--blobs URL] [--listen HOST:PORT] [--http HOST:PORT]",
+          "--state-dir DIR [--store URL] [--blobs URL] [--listen HOST:PORT] [--idle-exit SECONDS] ...",
       .description =
           R"(Opens the state folder and serves gRPC over mTLS: enrolment, devices, blobs, secure
 aggregation, and the operators' calls of `muster`. Probes and metrics are plain HTTP on
@@ -114,7 +114,10 @@ an address of their own. Logs are JSON lines on stderr.
 
 It may be killed at any instant: what was acknowledged is in the store, and the next
 start goes on from there. SIGTERM and SIGINT stop it gracefully: open calls get
---stop-grace-ms to end. The run file tells the pid and the ports once it serves.
+--stop-grace-ms to end. With sockets passed by LISTEN_FDS (systemd's socket activation;
+names grpc and http) it answers on those, and with --idle-exit it ends when there is
+nothing to do: the next caller, or a POST to /tick, starts it again.
+The run file tells the pid and the ports once it serves.
 
 One process at a time serves from SQLite. With --store postgresql://... any number of
 replicas share one database (PostgreSQL 15 or newer), each with a run file of its own;

@@ -10,8 +10,10 @@
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/staging.h"
 #include "coordinator/drive/wakeups.h"
+#include "coordinator/flow/limits.h"
 #include "coordinator/store/state_store.h"
 #include "models/package/package.h"
+#include "proto/core/limits.h"
 #include "proto/core/random.h"
 #include "proto/core/time.h"
 
@@ -29,6 +31,8 @@ struct DriveOptions {
   Duration presence = std::chrono::minutes(2);      // a device seen within this may be selected
   Duration touch_every = std::chrono::seconds(10);  // how often last_seen is written
   Duration task_lease = std::chrono::seconds(60);
+  size_t max_open_rounds = limits::kDefaultMaxOpenRounds;  // for which jobs may be submitted
+  uint32_t max_cohort = limits::kMaxCohort;                // devices that a round may ask for
   double unmask_ahead = 0.25;    // share of the answers that unmasking may go without
   size_t max_staged_batch = 64;  // updates in one commit of a partial sum
   unsigned unmask_threads = 0;   // that take the masks off a sum; 0: one for each core

@@ -62,7 +62,10 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
     MUSTER_ASSIGN_OR_RETURN(answer, Answer(reader, device, check_in, now));
     return absl::OkStatus();
   }));
-  if (!write) return answer;
+  if (!write) {
+    answer.next_check_in = NextCheckIn(check_in, answer.in_round, now);
+    return answer;
+  }
 
   MUSTER_RETURN_IF_ERROR(Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(DeviceRecord device, FindInGoodStanding(tx, id));
@@ -76,6 +79,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
     MUSTER_ASSIGN_OR_RETURN(answer, Answer(tx, device, check_in, now));
     return absl::OkStatus();
   }));
+  answer.next_check_in = NextCheckIn(check_in, answer.in_round, now);
   return answer;
 }
 
@@ -111,7 +115,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
                                                  const DeviceRecord& device,
                                                  const muster::CheckIn& check_in,
                                                  Timestamp now) const {
-  CheckInAnswer answer{.next_check_in = Pace()};
+  CheckInAnswer answer;
   MUSTER_ASSIGN_OR_RETURN(auto invocations, reader.ListOpenInvocations(device.id));
   for (const InvocationRecord& record : invocations) {
     auto invocation = HandOut(reader, record, now);
@@ -131,11 +135,18 @@ absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
   return answer;
 }
 
-Duration Dispatcher::Pace() const {
-  const double seconds =
-      static_cast<double>(fleet_size_.load()) / context_.options.check_ins_per_second;
-  const auto wanted = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-  return std::clamp(wanted, context_.options.pace_min, context_.options.pace_max);
+// A slot of its own for whoever will come back by the pace. Who may be held asks again and again
+// within one call, and a device of an open round does not go by the pace.
+Duration Dispatcher::NextCheckIn(const muster::CheckIn& check_in, bool in_round, Timestamp now) {
+  std::lock_guard lock(pacer_mutex_);
+  const bool by_pace = !in_round && check_in.wait <= Duration::zero();
+  if (by_pace) return pacer_.Next(fleet_size_.load(), now);
+  return EvenPace(pacer_.limits(), fleet_size_.load());
+}
+
+double Dispatcher::CheckInRate() const {
+  std::lock_guard lock(pacer_mutex_);
+  return pacer_.ArrivalRate(context_.clock.Now());
 }
 
 absl::StatusOr<DesiredState> DesiredFor(const StoreReader& reader, const Labels& labels) {

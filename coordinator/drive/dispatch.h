@@ -2,22 +2,29 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 
 #include "coordinator/drive/context.h"
+#include "coordinator/flow/pacer.h"
 
 namespace muster {
 
 class Dispatcher {
  public:
-  explicit Dispatcher(DriveContext& context) : context_(context) {}
+  explicit Dispatcher(DriveContext& context)
+      : context_(context),
+        pacer_({.per_second = context.options.check_ins_per_second,
+                .min = context.options.pace_min,
+                .max = context.options.pace_max}) {}
 
   // Never holds the call: the service does, with WakeUps under DeviceKey(device), and asks again.
   // Idle check-ins write nothing but last_seen, now and then.
   absl::StatusOr<CheckInAnswer> CheckIn(const DeviceId& device, const muster::CheckIn& check_in);
 
-  // The pace that idle devices are told, from the fleet's size; refreshed by the task runner.
+  // From which the pace of idle devices follows; refreshed by the task runner.
   void SetFleetSize(size_t devices) { fleet_size_.store(devices); }
-  Duration Pace() const;
+  // Idle check-ins a second, smoothed.
+  double CheckInRate() const;
 
  private:
   absl::StatusOr<bool> MayNeedWrite(const StoreReader& reader, const DeviceRecord& device,
@@ -26,8 +33,12 @@ class Dispatcher {
                                        const muster::CheckIn& check_in, Timestamp now) const;
   absl::Status TakePart(StoreTx& tx, AfterCommit& after, const DeviceRecord& device, Timestamp now);
 
+  Duration NextCheckIn(const muster::CheckIn& check_in, bool in_round, Timestamp now);
+
   DriveContext& context_;
   std::atomic<size_t> fleet_size_{0};
+  mutable std::mutex pacer_mutex_;
+  Pacer pacer_;
 };
 
 // What `labels` entitle a device to serve, with the current generation.

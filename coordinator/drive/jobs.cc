@@ -9,6 +9,7 @@
 #include "coordinator/drive/transitions.h"
 #include "models/package/manifest.h"
 #include "proto/core/limits.h"
+#include "proto/core/retry_after.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
 
@@ -55,6 +56,22 @@ absl::Status CheckWeights(const BlobStore& blobs, const JobSpec& spec) {
     offset += bytes;
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckCohort(const JobSpec& spec, const DriveOptions& options) {
+  if (spec.round.clients <= options.max_cohort) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      StrCat("job.round.clients: ", spec.round.clients, " is above this coordinator's limit of ",
+             options.max_cohort, " (--max-cohort); ask for fewer, or have its operator raise it"));
+}
+
+absl::Status CheckRoom(const StoreReader& reader, const DriveOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(const auto rounds, reader.ListOpenRounds());
+  if (rounds.size() < options.max_open_rounds) return absl::OkStatus();
+  return BusyError(StrCat(rounds.size(),
+                          " rounds are open, which is this coordinator's limit"
+                          " (--max-open-rounds): wait for a job's end, or cancel one"),
+                   limits::kJobRetry);
 }
 
 absl::StatusOr<std::vector<std::string>> NoticesFor(const StoreReader& reader, const JobSpec& spec,
@@ -127,6 +144,7 @@ absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spe
   MUSTER_RETURN_IF_ERROR(ValidateJobSpec(spec));
   MUSTER_RETURN_IF_ERROR(CheckSecureJob(spec));
   MUSTER_RETURN_IF_ERROR(CheckBudget(spec));
+  MUSTER_RETURN_IF_ERROR(CheckCohort(spec, context.options));
   SubmittedJob submitted;
   if (!idempotency_key.empty()) {
     absl::Status known = context.store.Read([&](const StoreReader& reader) -> absl::Status {
@@ -160,6 +178,7 @@ absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spe
   job.initial_package = package.package;
 
   absl::Status stored = Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
+    MUSTER_RETURN_IF_ERROR(CheckRoom(tx, context.options));
     MUSTER_RETURN_IF_ERROR(tx.PutJob(job));
     JobRecord written = job;
     ++written.row_version;

@@ -32,6 +32,7 @@ TaskRunner::~TaskRunner() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    changed_.notify_all();
   }
   context_.wakeups.Wake(kTasksKey);
   if (thread_.joinable()) thread_.join();
@@ -78,6 +79,34 @@ void TaskRunner::Run() {
 }
 
 absl::StatusOr<size_t> TaskRunner::RunDue() {
+  ++in_hand_;
+  absl::StatusOr<size_t> done = ClaimAndRun();
+  if (done.ok()) ran_ += *done;
+  std::lock_guard lock(mutex_);
+  --in_hand_;
+  changed_.notify_all();
+  return done;
+}
+
+absl::StatusOr<TaskRunner::Ticked> TaskRunner::Tick(size_t max_tasks) {
+  const uint64_t before = ran_;
+  size_t done = 1;
+  while (done > 0 && ran_ - before < max_tasks) {
+    MUSTER_ASSIGN_OR_RETURN(done, RunDue());
+  }
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return in_hand_ == 0 || stopping_; });
+  }
+  Ticked ticked{.ran = ran_ - before};
+  MUSTER_RETURN_IF_ERROR(context_.store.Read([&](const StoreReader& reader) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(ticked.next_due, reader.NextTaskDue());
+    return absl::OkStatus();
+  }));
+  return ticked;
+}
+
+absl::StatusOr<size_t> TaskRunner::ClaimAndRun() {
   std::vector<TaskRecord> tasks;
   const Timestamp now = context_.clock.Now();
   std::optional<Timestamp> due;

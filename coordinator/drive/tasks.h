@@ -2,8 +2,11 @@
 // transaction that makes its outcome durable. Any number of runners may work over one store.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "coordinator/drive/context.h"
@@ -20,10 +23,22 @@ class TaskRunner {
 
   void Start();
 
-  // Claims and carries out everything that is due now; returns how many. For tests and simulation.
+  // Claims and carries out what is due now, some at a time; returns how many. Any thread may.
   absl::StatusOr<size_t> RunDue();
 
+  // RunDue() until nothing is due or `max_tasks` were carried out, by this call or by the runner's
+  // own thread meanwhile, and until what that thread has in hand is done.
+  struct Ticked {
+    size_t ran = 0;
+    std::optional<Timestamp> next_due;
+  };
+  absl::StatusOr<Ticked> Tick(size_t max_tasks);
+
+  bool working() const { return in_hand_.load() > 0; }
+  uint64_t ran() const { return ran_.load(); }  // since it was made
+
  private:
+  absl::StatusOr<size_t> ClaimAndRun();
   void Run();
   absl::Status RunOne(const TaskRecord& task);
   absl::Status EndPhase(StoreTx& tx, AfterCommit& after, RoundRecord& round, Timestamp now);
@@ -36,6 +51,8 @@ class TaskRunner {
   std::condition_variable changed_;
   bool stopping_ = false;
   bool nudged_ = false;
+  std::atomic<size_t> in_hand_{0};  // calls of RunDue
+  std::atomic<uint64_t> ran_{0};
   std::thread thread_;
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "coordinator/store/state_store.h"
 #include "proto/core/limits.h"
@@ -66,12 +67,28 @@ absl::Status AddStoreFamilies(const StoreReader& reader, std::vector<MetricFamil
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> RenderMetrics(DriveContext& drive, const RpcCounters& counters) {
+void AddLimitFamilies(const std::vector<LimitRow>& rows, std::vector<MetricFamily>& families) {
+  MetricFamily limit = Family("muster_limit", "Limits, by name.", MetricType::Gauge);
+  MetricFamily current =
+      Family("muster_limit_current", "What is in use of each limit.", MetricType::Gauge);
+  MetricFamily refused = Family("muster_limit_refused_total",
+                                "What was refused because of each limit.", MetricType::Counter);
+  for (const LimitRow& row : rows) {
+    Add(limit, row.limit, {{"limit", row.name}});
+    if (row.current) Add(current, *row.current, {{"limit", row.name}});
+    if (row.refused) Add(refused, *row.refused, {{"limit", row.name}});
+  }
+  for (MetricFamily* family : {&limit, &current, &refused}) {
+    if (!family->metric.empty()) families.push_back(std::move(*family));
+  }
+}
+
+absl::StatusOr<std::string> RenderMetrics(const Probed& probed) {
   std::vector<MetricFamily> families;
   MetricFamily calls = Family("muster_rpc_calls_total", "RPCs answered.", MetricType::Counter);
   MetricFamily seconds =
       Family("muster_rpc_seconds_total", "Time in RPCs, held check-ins too.", MetricType::Counter);
-  for (const RpcCounters::Row& row : counters.Rows()) {
+  for (const RpcCounters::Row& row : probed.counters.Rows()) {
     Add(calls, static_cast<double>(row.calls), {{"method", row.method}, {"code", row.code}});
     Add(seconds, row.seconds, {{"method", row.method}, {"code", row.code}});
   }
@@ -83,28 +100,39 @@ absl::StatusOr<std::string> RenderMetrics(DriveContext& drive, const RpcCounters
       Family("process_resident_memory_bytes", "Resident memory of the process.", MetricType::Gauge);
   Add(memory, ResidentBytes());
   families.push_back(std::move(memory));
-  MUSTER_RETURN_IF_ERROR(drive.store.Read(
+  if (probed.limits) AddLimitFamilies(probed.limits(), families);
+  MUSTER_RETURN_IF_ERROR(probed.drive.store.Read(
       [&](const StoreReader& reader) { return AddStoreFamilies(reader, families); }));
   return prometheus::TextSerializer().Serialize(families);
 }
 
+HttpResponse Probe(const Probed& probed, std::string_view path) {
+  if (path == "/healthz") return {.body = "ok\n"};
+  if (path == "/readyz") {
+    absl::Status status = probed.drive.store.Read(
+        [](const StoreReader& reader) { return reader.CurrentGeneration().status(); });
+    if (status.ok()) return {.body = "ready\n"};
+    return {.status = 503, .body = "the store does not answer: " + status.ToString() + "\n"};
+  }
+  auto text = RenderMetrics(probed);
+  if (!text.ok()) return {.status = 503, .body = text.status().ToString() + "\n"};
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = *std::move(text)};
+}
+
 }  // namespace
 
-HttpServer::Handler MakeProbes(DriveContext& drive, const RpcCounters& counters) {
-  return [&drive, &counters](std::string_view path) -> HttpResponse {
-    if (path == "/healthz") return {.body = "ok\n"};
-    if (path == "/readyz") {
-      absl::Status status = drive.store.Read(
-          [](const StoreReader& reader) { return reader.CurrentGeneration().status(); });
-      if (status.ok()) return {.body = "ready\n"};
-      return {.status = 503, .body = "the store does not answer: " + status.ToString() + "\n"};
+HttpServer::Handler MakeProbes(Probed probed) {
+  return [probed = std::move(probed)](const HttpRequest& request) -> HttpResponse {
+    const std::string_view path = request.path;
+    if (path == "/tick") {
+      if (request.post) return probed.ticker.Tick();
+      return {.status = 405, .body = "POST it\n", .headers = {{"Allow", "POST"}}};
     }
-    if (path == "/metrics") {
-      auto text = RenderMetrics(drive, counters);
-      if (!text.ok()) return {.status = 503, .body = text.status().ToString() + "\n"};
-      return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = *std::move(text)};
+    if (path == "/healthz" || path == "/readyz" || path == "/metrics") {
+      if (!request.post) return Probe(probed, path);
+      return {.status = 405, .body = "GET it\n", .headers = {{"Allow", "GET, HEAD"}}};
     }
-    return {.status = 404, .body = "there are /healthz, /readyz and /metrics here\n"};
+    return {.status = 404, .body = "there are /healthz, /readyz, /metrics and /tick here\n"};
   };
 }
 

@@ -1,11 +1,14 @@
 #include "coordinator/rpc/blob_service.h"
 
+#include <atomic>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "coordinator/drive/offers.h"
 #include "proto/codec/blob_codec.h"
 #include "proto/core/limits.h"
+#include "proto/core/retry_after.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
 
@@ -19,29 +22,88 @@ std::string OwnerOf(const std::optional<Principal>& caller) {
   return StagingOwner(RoleName(caller->role), caller->id);
 }
 
+// A stream's share of the budget of transfers: it begins once it has one, in the order of asking. A
+// stream that stands still while others wait is cut; its caller resumes where it stood.
+class Share {
+ public:
+  Share(Edge& edge, grpc::CallbackServerContext* context)
+      : edge_(edge), context_(context), ticket_(edge.transfers().NewTicket()) {}
+  ~Share() { Release(); }
+
+  // At the stream's end; nobody asks it to go any more.
+  void Release() { edge_.transfers().Release(ticket_, edge_.drive().clock.Now()); }
+
+  // `begin` runs on the executor; `self` keeps the stream until then.
+  template <typename Stream>
+  absl::Status Ask(std::shared_ptr<Stream> self, void (Stream::*begin)()) {
+    ByteBudget::Callbacks callbacks;
+    callbacks.granted = [this, self, begin] {
+      edge_.executor().PostAlways([self, begin] { ((*self).*begin)(); });
+    };
+    callbacks.evict = [context = context_, weak = std::weak_ptr(self)] {
+      if (const auto stream = weak.lock()) context->TryCancel();
+    };
+    const Timestamp now = edge_.drive().clock.Now();
+    if (edge_.transfers().Ask(ticket_, now, std::move(callbacks))) return absl::OkStatus();
+    return BusyError("too many transfers wait already", limits::kBusyRetry);
+  }
+  void Progress() { edge_.transfers().Progress(ticket_, edge_.drive().clock.Now()); }
+  // True if the stream waited, which it does no longer: nobody else will end it.
+  bool Withdraw() { return edge_.transfers().Withdraw(ticket_); }
+
+ private:
+  Edge& edge_;
+  grpc::CallbackServerContext* context_;
+  const ByteBudget::Ticket ticket_;
+};
+
+absl::Status Gone() {
+  return absl::CancelledError("the caller went away, or stood still too long");
+}
+
 // Chunks in order into the caller's staging area. What arrived before a cut stays, so that the
 // caller resumes there.
-class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk> {
+class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk>,
+                      public std::enable_shared_from_this<UploadReactor> {
  public:
   UploadReactor(Edge& edge, grpc::CallbackServerContext* context, v1::UploadResponse* response)
-      : edge_(edge), context_(context), response_(response), timer_(edge.counters(), kUpload) {
-    if (!edge_.executor().Post([this] { Admit(); })) Finish(BusyStatus());
-  }
+      : edge_(edge),
+        context_(context),
+        response_(response),
+        timer_(edge.counters(), kUpload),
+        share_(edge, context) {}
 
-  void OnReadDone(bool ok) override {
-    edge_.executor().PostAlways([this, ok] { ok ? Store() : Flush(); });
+  void Begin() {
+    self_ = shared_from_this();
+    absl::Status entered = edge_.Enter(*context_, [self = self_] { self->Admit(); });
+    if (!entered.ok()) End(entered);
   }
-  void OnDone() override { delete this; }
+  void OnReadDone(bool ok) override {
+    edge_.executor().PostAlways([self = self_, ok] { ok ? self->Store() : self->Flush(); });
+  }
+  void OnCancel() override {
+    cancelled_ = true;
+    if (share_.Withdraw()) End(Gone());
+  }
+  void OnDone() override {
+    share_.Release();
+    self_.reset();
+  }
 
  private:
   void Admit() {
     auto caller = edge_.Admit(*context_, kUpload);
     if (!caller.ok()) return End(caller.status());
     owner_ = OwnerOf(*caller);
-    StartRead(&chunk_);
+    absl::Status asked = share_.Ask(self_, &UploadReactor::Read);
+    if (!asked.ok()) return End(asked);
+    if (cancelled_ && share_.Withdraw()) End(Gone());
   }
 
+  void Read() { StartRead(&chunk_); }
+
   void Store() {
+    share_.Progress();
     if (absl::Status status = Append(); !status.ok()) return End(status);
     StartRead(&chunk_);
   }
@@ -64,22 +126,25 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk> {
   }
 
   void Flush() {
-    if (!started_) return End(absl::InvalidArgumentError("the upload has no first message"));
+    if (!started_) {
+      return End(cancelled_ ? Gone()
+                            : absl::InvalidArgumentError("the upload has no first message"));
+    }
     auto staged = edge_.drive().staging.Flush(owner_, digest_);
     if (!staged.ok()) return End(staged.status());
     *response_ = EncodeUploadAnswer({staged->offset, staged->complete});
     End(absl::OkStatus());
   }
 
-  void End(const absl::Status& status) {
-    timer_.Ended(status.code());
-    Finish(ToGrpcStatus(status));
-  }
+  void End(const absl::Status& status) { EndCall(*this, *context_, timer_, status); }
 
   Edge& edge_;
   grpc::CallbackServerContext* context_;
   v1::UploadResponse* response_;
   const CallTimer timer_;
+  Share share_;
+  std::shared_ptr<UploadReactor> self_;
+  std::atomic<bool> cancelled_{false};
   v1::UploadChunk chunk_;
   std::string owner_;
   Digest digest_;
@@ -87,24 +152,42 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk> {
   bool started_ = false;
 };
 
-class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk> {
+class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk>,
+                        public std::enable_shared_from_this<DownloadReactor> {
  public:
   DownloadReactor(Edge& edge, grpc::CallbackServerContext* context,
                   const v1::DownloadRequest* request)
-      : edge_(edge), context_(context), request_(request), timer_(edge.counters(), kDownload) {
-    if (!edge_.executor().Post([this] { Open(); })) Finish(BusyStatus());
-  }
+      : edge_(edge),
+        context_(context),
+        request_(request),
+        timer_(edge.counters(), kDownload),
+        share_(edge, context) {}
 
-  void OnWriteDone(bool ok) override {
-    if (!ok) return End(absl::CancelledError("the caller went away"));
-    edge_.executor().PostAlways([this] { Next(); });
+  void Begin() {
+    self_ = shared_from_this();
+    absl::Status entered = edge_.Enter(*context_, [self = self_] { self->Open(); });
+    if (!entered.ok()) End(entered);
   }
-  void OnDone() override { delete this; }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return End(Gone());
+    share_.Progress();
+    edge_.executor().PostAlways([self = self_] { self->Next(); });
+  }
+  void OnCancel() override {
+    cancelled_ = true;
+    if (share_.Withdraw()) End(Gone());
+  }
+  void OnDone() override {
+    share_.Release();
+    self_.reset();
+  }
 
  private:
   void Open() {
     if (absl::Status status = TryOpen(); !status.ok()) return End(status);
-    Next();
+    absl::Status asked = share_.Ask(self_, &DownloadReactor::Next);
+    if (!asked.ok()) return End(asked);
+    if (cancelled_ && share_.Withdraw()) End(Gone());
   }
 
   absl::Status TryOpen() {
@@ -132,20 +215,26 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk> {
     StartWrite(&message_);
   }
 
-  void End(const absl::Status& status) {
-    timer_.Ended(status.code());
-    Finish(ToGrpcStatus(status));
-  }
+  void End(const absl::Status& status) { EndCall(*this, *context_, timer_, status); }
 
   Edge& edge_;
   grpc::CallbackServerContext* context_;
   const v1::DownloadRequest* request_;
   const CallTimer timer_;
+  Share share_;
+  std::shared_ptr<DownloadReactor> self_;
+  std::atomic<bool> cancelled_{false};
   std::unique_ptr<BlobReader> reader_;
   uint64_t offset_ = 0;
   std::vector<char> buffer_;
   v1::DownloadChunk message_;
 };
+
+template <typename Stream>
+auto* Begin(std::shared_ptr<Stream> stream) {
+  stream->Begin();
+  return stream.get();
+}
 
 }  // namespace
 
@@ -169,12 +258,12 @@ grpc::ServerUnaryReactor* BlobServiceImpl::StatUpload(grpc::CallbackServerContex
 
 grpc::ServerReadReactor<v1::UploadChunk>* BlobServiceImpl::Upload(
     grpc::CallbackServerContext* context, v1::UploadResponse* response) {
-  return new UploadReactor(edge_, context, response);
+  return Begin(std::make_shared<UploadReactor>(edge_, context, response));
 }
 
 grpc::ServerWriteReactor<v1::DownloadChunk>* BlobServiceImpl::Download(
     grpc::CallbackServerContext* context, const v1::DownloadRequest* request) {
-  return new DownloadReactor(edge_, context, request);
+  return Begin(std::make_shared<DownloadReactor>(edge_, context, request));
 }
 
 }  // namespace muster

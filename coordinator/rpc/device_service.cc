@@ -61,13 +61,12 @@ grpc::ServerUnaryReactor* DeviceServiceImpl::SubmitUpdate(grpc::CallbackServerCo
                                                           const v1::SubmitUpdateRequest* request,
                                                           v1::SubmitUpdateResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto timer = std::make_shared<CallTimer>(edge_.counters(), kSubmitUpdate);
   // The intake answers from its own thread, once the sum that contains the update is durable.
-  auto offer = [this, context, request, response, reactor] {
-    auto timer = std::make_shared<CallTimer>(edge_.counters(), kSubmitUpdate);
-    const auto finish = [reactor, response, timer](absl::StatusOr<OfferAnswer> answer) {
+  auto offer = [this, context, request, response, reactor, timer] {
+    const auto finish = [reactor, context, response, timer](absl::StatusOr<OfferAnswer> answer) {
       if (answer.ok()) *response = EncodeUpdateAnswer(*answer);
-      timer->Ended(answer.status().code());
-      reactor->Finish(ToGrpcStatus(answer.status()));
+      EndCall(*reactor, *context, *timer, answer.status());
     };
     auto caller = edge_.Admit(*context, kSubmitUpdate);
     if (!caller.ok()) return finish(caller.status());
@@ -75,7 +74,8 @@ grpc::ServerUnaryReactor* DeviceServiceImpl::SubmitUpdate(grpc::CallbackServerCo
     if (!decoded.ok()) return finish(decoded.status());
     intake_.Offer(DeviceOf(*caller), *decoded, finish);
   };
-  if (!edge_.executor().Post(offer)) reactor->Finish(BusyStatus());
+  absl::Status entered = edge_.Enter(*context, offer);
+  if (!entered.ok()) EndCall(*reactor, *context, *timer, entered);
   return reactor;
 }
 

@@ -4,29 +4,36 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "coordinator/drive/context.h"
 #include "coordinator/identity/spiffe.h"
+#include "coordinator/rpc/callers.h"
 #include "coordinator/rpc/counters.h"
+#include "coordinator/rpc/edge_limits.h"
 #include "coordinator/rpc/executor.h"
-#include "proto/transport/grpc_status.h"
+#include "proto/transport/retry_hint.h"
 
 namespace muster {
 
 class Edge {
  public:
-  Edge(DriveContext& drive, Executor& executor, RpcCounters& counters, std::string trust_domain)
+  Edge(DriveContext& drive, Executor& executor, RpcCounters& counters, std::string trust_domain,
+       const EdgeLimits& limits = {})
       : drive_(drive),
         executor_(executor),
         counters_(counters),
-        trust_domain_(std::move(trust_domain)) {}
+        callers_(std::move(trust_domain), limits.callers),
+        transfers_(limits.transfers) {}
+
+  // Onto a thread. Refuses, with a hint when to come back, a caller above its rate and everybody
+  // while the queue is full; `work` is not called then.
+  absl::Status Enter(grpc::CallbackServerContext& context, std::function<void()> work);
 
   // Role by certificate, which must not have expired, the access table, and a device's standing (a
   // revoked one is refused here, at its next call). Nothing for anonymous calls.
@@ -40,26 +47,23 @@ class Edge {
   DriveContext& drive() { return drive_; }
   Executor& executor() { return executor_; }
   RpcCounters& counters() { return counters_; }
+  const Callers& callers() const { return callers_; }
+  ByteBudget& transfers() { return transfers_; }
 
  private:
-  // Whom a certificate stands for, and until when.
-  struct Caller {
-    Principal principal;
-    Timestamp not_after;
-  };
-  absl::StatusOr<std::optional<Caller>> CallerOf(grpc::CallbackServerContext& context);
-
   DriveContext& drive_;
   Executor& executor_;
   RpcCounters& counters_;
-  const std::string trust_domain_;
-  std::mutex mutex_;
-  std::unordered_map<std::string, Caller> parsed_;  // by PEM; bounded
+  Callers callers_;
+  ByteBudget transfers_;
 };
 
-inline grpc::Status BusyStatus() {
-  return {grpc::StatusCode::RESOURCE_EXHAUSTED,
-          "the coordinator is busy; try again after a moment"};
+// Ends a call whichever way it came to its end: counts it, and tells the caller.
+template <typename Reactor>
+void EndCall(Reactor& reactor, grpc::CallbackServerContext& context, const CallTimer& timer,
+             const absl::Status& status) {
+  timer.Ended(status.code());
+  reactor.Finish(ToWire(context, status));
 }
 
 // Runs `act(caller) -> absl::Status` on the executor and finishes the call with it. `act` fills the
@@ -68,18 +72,12 @@ template <typename Act>
 grpc::ServerUnaryReactor* Unary(Edge& edge, grpc::CallbackServerContext* context,
                                 const char* method, Act act) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const bool posted = edge.executor().Post([&edge, context, reactor, method, act]() mutable {
-    const CallTimer timer(edge.counters(), method);
-    absl::Status status;
-    if (auto caller = edge.Admit(*context, method); !caller.ok()) {
-      status = caller.status();
-    } else {
-      status = act(*caller);
-    }
-    timer.Ended(status.code());
-    reactor->Finish(ToGrpcStatus(status));
+  auto timer = std::make_shared<CallTimer>(edge.counters(), method);
+  absl::Status entered = edge.Enter(*context, [&edge, context, reactor, method, act, timer] {
+    auto caller = edge.Admit(*context, method);
+    EndCall(*reactor, *context, *timer, caller.ok() ? act(*caller) : caller.status());
   });
-  if (!posted) reactor->Finish(BusyStatus());
+  if (!entered.ok()) EndCall(*reactor, *context, *timer, entered);
   return reactor;
 }
 

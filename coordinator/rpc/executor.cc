@@ -19,7 +19,10 @@ Executor::~Executor() {
 
 bool Executor::Post(std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  if (queue_.size() >= queue_limit_) return false;
+  if (queue_.size() >= queue_limit_) {
+    ++refused_;
+    return false;
+  }
   queue_.push_back(std::move(work));
   changed_.notify_one();
   return true;
@@ -29,6 +32,16 @@ void Executor::PostAlways(std::function<void()> work) {
   std::lock_guard lock(mutex_);
   queue_.push_back(std::move(work));
   changed_.notify_one();
+}
+
+size_t Executor::waiting() const {
+  std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+uint64_t Executor::refused() const {
+  std::lock_guard lock(mutex_);
+  return refused_;
 }
 
 void Executor::Run() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -21,14 +22,19 @@ class Executor {
   // For work whose caller was admitted before: never refused.
   void PostAlways(std::function<void()> work);
 
+  size_t queue_limit() const { return queue_limit_; }
+  size_t waiting() const;
+  uint64_t refused() const;
+
  private:
   void Run();
 
   const size_t queue_limit_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
   std::deque<std::function<void()>> queue_;
+  uint64_t refused_ = 0;
   std::vector<std::thread> threads_;
 };
 

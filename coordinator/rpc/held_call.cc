@@ -34,8 +34,8 @@ HeldCall::~HeldCall() { --held; }
 
 void HeldCall::Begin() {
   self_ = shared_from_this();
-  auto first = [self = self_] { self->Admit(); };
-  if (!edge_.executor().Post(first)) Finish(BusyStatus());
+  absl::Status entered = edge_.Enter(*context_, [self = self_] { self->Admit(); });
+  if (!entered.ok()) End(entered);
 }
 
 void HeldCall::Admit() {
@@ -69,9 +69,6 @@ void HeldCall::LookAndWait(WakeUps::Reason reason) {
                   });
 }
 
-void HeldCall::End(const absl::Status& status) {
-  timer_.Ended(status.code());
-  Finish(ToGrpcStatus(status));
-}
+void HeldCall::End(const absl::Status& status) { EndCall(*this, *context_, timer_, status); }
 
 }  // namespace muster

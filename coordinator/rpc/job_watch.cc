@@ -28,7 +28,8 @@ class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
 
   void Begin() {
     self_ = shared_from_this();
-    if (!edge_.executor().Post([self = self_] { self->Admit(); })) Finish(BusyStatus());
+    absl::Status entered = edge_.Enter(*context_, [self = self_] { self->Admit(); });
+    if (!entered.ok()) End(entered);
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return End(absl::CancelledError("the caller went away"));
@@ -88,10 +89,7 @@ class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
                                   });
   }
 
-  void End(const absl::Status& status) {
-    timer_.Ended(status.code());
-    Finish(ToGrpcStatus(status));
-  }
+  void End(const absl::Status& status) { EndCall(*this, *context_, timer_, status); }
 
   Edge& edge_;
   grpc::CallbackServerContext* context_;

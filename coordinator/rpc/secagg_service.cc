@@ -100,12 +100,11 @@ grpc::ServerUnaryReactor* SecAggServiceImpl::SubmitMasked(grpc::CallbackServerCo
                                                           const v1::SubmitMaskedRequest* request,
                                                           v1::SecAggAnswer* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto submit = [this, context, request, response, reactor] {
-    auto timer = std::make_shared<CallTimer>(edge_.counters(), kSubmitMasked);
-    const auto finish = [reactor, response, timer](absl::StatusOr<OfferAnswer> answer) {
+  auto timer = std::make_shared<CallTimer>(edge_.counters(), kSubmitMasked);
+  auto submit = [this, context, request, response, reactor, timer] {
+    const auto finish = [reactor, context, response, timer](absl::StatusOr<OfferAnswer> answer) {
       if (answer.ok()) *response = EncodeSecAggAnswer(*answer);
-      timer->Ended(answer.status().code());
-      reactor->Finish(ToGrpcStatus(answer.status()));
+      EndCall(*reactor, *context, *timer, answer.status());
     };
     auto caller = edge_.Admit(*context, kSubmitMasked);
     if (!caller.ok()) return finish(caller.status());
@@ -113,7 +112,8 @@ grpc::ServerUnaryReactor* SecAggServiceImpl::SubmitMasked(grpc::CallbackServerCo
     if (!decoded.ok()) return finish(decoded.status());
     exchange_.SubmitMasked(DeviceOf(**caller), *decoded, finish);
   };
-  if (!edge_.executor().Post(submit)) reactor->Finish(BusyStatus());
+  absl::Status entered = edge_.Enter(*context, submit);
+  if (!entered.ok()) EndCall(*reactor, *context, *timer, entered);
   return reactor;
 }
 

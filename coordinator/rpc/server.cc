@@ -3,8 +3,10 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <optional>
 #include <utility>
 
+#include "coordinator/listen/bind.h"
 #include "coordinator/rpc/blob_service.h"
 #include "coordinator/rpc/device_service.h"
 #include "coordinator/rpc/enrolment_service.h"
@@ -12,6 +14,7 @@
 #include "coordinator/rpc/secagg_service.h"
 #include "coordinator/rpc/tls_contexts.h"
 #include "proto/core/limits.h"
+#include "proto/core/status.h"
 #include "proto/core/strings.h"
 #include "proto/transport/channel.h"
 
@@ -32,7 +35,11 @@ class RpcServerImpl final : public RpcServer {
         blob_(edge),
         operator_(edge) {}
 
-  absl::Status Listen(const ServerOptions& options) {
+  absl::Status Listen(ServerOptions options) {
+    std::vector<UniqueFd> listeners = std::move(options.inherited);
+    if (listeners.empty()) {
+      MUSTER_ASSIGN_OR_RETURN(listeners, BindListeners(options.listen));
+    }
     grpc::EnableDefaultHealthCheckService(true);
     if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     // A certificate is asked for, not required: Enrol has none. The access table refuses the rest.
@@ -42,7 +49,6 @@ class RpcServerImpl final : public RpcServer {
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMaxMessageBytes));
     builder.SetMaxSendMessageSize(static_cast<int>(limits::kMaxMessageBytes));
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                kMinPingIntervalMs);
     // As on the other side (proto/transport): a fixed window, and no ping with each message.
@@ -50,7 +56,11 @@ class RpcServerImpl final : public RpcServer {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
     // Nobody asks gRPC for its own records of each connection and call; /metrics has them.
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
-    builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kMaxStreamsPerConnection);
+    // gRPC listens nowhere itself: sockets may be inherited, and connections are counted.
+    std::shared_ptr connections = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        grpc::SslServerCredentials(tls));
     builder.RegisterService(&enrolment_);
     builder.RegisterService(&device_);
     builder.RegisterService(&secagg_);
@@ -59,23 +69,31 @@ class RpcServerImpl final : public RpcServer {
     const TlsContextWatch tls_contexts;
     server_ = builder.BuildAndStart();
     tls_contexts.TuneServer();
-    if (server_ == nullptr || port_ == 0) {
-      return absl::FailedPreconditionError(
-          StrCat("cannot listen on ", options.listen,
-                 ": the port is in use or the address is not this machine's; choose another"
-                 " with --listen HOST:PORT, or stop what holds it (ss -ltnp shows it)"));
+    if (server_ == nullptr) {
+      return absl::InternalError(
+          "gRPC did not start: is the server's certificate or its key damaged? `muster-coordinator"
+          " init` makes new ones in another folder to compare with");
     }
     server_->GetHealthCheckService()->SetServingStatus(true);
+    acceptor_.emplace(
+        std::move(listeners), options.max_connections, [connections](int listener, UniqueFd fd) {
+          grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+          connection.listener_fd = listener;
+          connection.fd = fd.Release();
+          connections->HandleNewConnection(&connection);
+        });
     return absl::OkStatus();
   }
 
   ~RpcServerImpl() override { Stop(Duration::zero()); }
 
-  int port() const override { return port_; }
+  int port() const override { return acceptor_->port(); }
+  Acceptor& acceptor() override { return *acceptor_; }
 
   void Stop(Duration grace) override {
     if (server_ == nullptr) return;
     server_->GetHealthCheckService()->SetServingStatus(false);
+    if (acceptor_) acceptor_->Close();
     edge_.drive().wakeups.Shutdown();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     server_->Wait();
@@ -90,18 +108,18 @@ class RpcServerImpl final : public RpcServer {
   BlobServiceImpl blob_;
   OperatorServiceImpl operator_;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  std::optional<Acceptor> acceptor_;  // before the server ends
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerOptions& options,
-                                                            Edge& edge, Dispatcher& dispatcher,
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions options, Edge& edge,
+                                                            Dispatcher& dispatcher,
                                                             UpdateIntake& intake,
                                                             const CertificateAuthority& authority) {
   auto server = std::make_unique<RpcServerImpl>(edge, dispatcher, intake, authority,
                                                 options.device_certificate_lifetime);
-  if (absl::Status status = server->Listen(options); !status.ok()) return status;
+  if (absl::Status status = server->Listen(std::move(options)); !status.ok()) return status;
   return server;
 }
 

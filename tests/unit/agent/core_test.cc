@@ -125,6 +125,25 @@ TEST_F(AgentCore, ClampsASuggestedPaceThatIsOutOfReason) {
   EXPECT_LE(std::get<Waiting>(state_.line).until - now_, hours(29));
 }
 
+TEST_F(AgentCore, StaysAwayAsLongAsTheCoordinatorAsksAndNotAllDevicesEquallyLong) {
+  std::set<int64_t> waits;
+  for (int i = 0; i < 50; ++i) {
+    Begin({});
+    Ask();
+    Feed(CheckInFailed{absl::StatusCode::kResourceExhausted, "busy", seconds(30)});
+    const Duration wait = std::get<Waiting>(state_.line).until - now_;
+    EXPECT_GE(wait, seconds(30));
+    EXPECT_LE(wait, seconds(45));
+    waits.insert(wait.count());
+  }
+  EXPECT_GT(waits.size(), 40u);
+  Begin({});
+  Ask();
+  Feed(CheckInFailed{absl::StatusCode::kResourceExhausted, "busy", hours(24 * 365)});
+  EXPECT_LE(std::get<Waiting>(state_.line).until - now_, hours(36))
+      << "no word silences it for good";
+}
+
 TEST_F(AgentCore, HoldsTheLineOnlyInARound) {
   Ask();
   EXPECT_EQ(Get<AskCoordinator>().wait, milliseconds(0));
