@@ -197,7 +197,9 @@ absl::Status UpdateIntake::AddAll(std::vector<Pending*>& members, Accumulator& a
 // Answers and drops whoever was decided while it waited, and repeated offers in the same batch.
 absl::Status UpdateIntake::DropDecided(const RoundId& id, std::vector<Pending*>& members,
                                        PartialSumRecord& durable, SumShape& shape) {
-  return context_.store.Read([&](const StoreReader& reader) -> absl::Status {
+  // Nobody is answered, and no upload deleted, while the snapshot is held: a disk may be slow.
+  std::vector<std::pair<Pending*, absl::StatusOr<OfferAnswer>>> decisions;
+  const absl::Status read = context_.store.Read([&](const StoreReader& reader) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(const RoundRecord round, reader.FindRound(id));
     auto part = reader.FindPartialSum(id, context_.options.replica);
     if (!part.ok() && !absl::IsNotFound(part.status())) return part.status();
@@ -208,22 +210,27 @@ absl::Status UpdateIntake::DropDecided(const RoundId& id, std::vector<Pending*>&
     std::erase_if(members, [&](Pending* member) {
       auto invocation = reader.FindInvocation(member->offer.invocation);
       if (!invocation.ok()) {
-        member->answer(invocation.status());
+        decisions.emplace_back(member, invocation.status());
         return true;
       }
       auto decided = AnswerIfDecided(*invocation, member->offer.update);
       if (!decided && !TakesUpdates(round)) decided = RefusedAnswer(LateReason(round));
       if (decided) {
-        if (decided->verdict == Verdict::kRefused) DropLate(*member);
-        member->answer(*decided);
+        decisions.emplace_back(member, *decided);
         return true;
       }
       if (seen.insert(member->offer.invocation).second) return false;
-      member->answer(absl::AbortedError("the same update is being committed; offer it again"));
+      decisions.emplace_back(
+          member, absl::AbortedError("the same update is being committed; offer it again"));
       return true;
     });
     return absl::OkStatus();
   });
+  for (auto& [member, decision] : decisions) {
+    if (decision.ok() && decision->verdict == Verdict::kRefused) DropLate(*member);
+    member->answer(std::move(decision));
+  }
+  return read;
 }
 
 // `refused` tells that nothing was committed for sure. Without it an error says nothing about that:

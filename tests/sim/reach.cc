@@ -21,6 +21,10 @@ absl::Status Reach::Persist(std::string_view what, const std::function<absl::Sta
                             const std::function<absl::Status()>& lose_race) {
   Dice& dice = world_.dice();
   MUSTER_RETURN_IF_ERROR(Look());
+  if (inside_ > 0) {
+    world_.Fail(StrCat(name_, " makes something durable inside a transaction: ", what));
+    return absl::InternalError("inside a transaction");
+  }
   if (dice.Chance(faults_.slow)) {
     world_.Pass(dice.Between(Duration(1), faults_.slow_most));
     MUSTER_RETURN_IF_ERROR(Look());

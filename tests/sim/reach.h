@@ -32,6 +32,19 @@ class Reach {
   // when another writer came first; none where there are no races.
   absl::Status Persist(std::string_view what, const std::function<absl::Status()>& act,
                        const std::function<absl::Status()>& lose_race = nullptr);
+  // While the store runs a function of the driver's: it must not make anything durable meanwhile,
+  // because a snapshot or a lock is held, and it may run again.
+  class Inside {
+   public:
+    explicit Inside(Reach& reach) : reach_(reach) { ++reach_.inside_; }
+    ~Inside() { --reach_.inside_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Reach& reach_;
+  };
+
   // Unavailable where reading is impossible.
   absl::Status Look() const;
 
@@ -40,6 +53,7 @@ class Reach {
   const Faults& faults_;
   const std::string name_;
   bool dead_ = false;
+  int inside_ = 0;
   Timestamp cut_off_until_, full_until_;
 };
 

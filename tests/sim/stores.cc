@@ -67,20 +67,26 @@ absl::Status WatchedStore::Write(const std::function<absl::Status(StoreTx&)>& wo
 }
 
 absl::Status ReachedStore::Write(const std::function<absl::Status(StoreTx&)>& work) {
+  const auto inside = [&](StoreTx& tx) {
+    const Reach::Inside guard(reach_);
+    return work(tx);
+  };
   return reach_.Persist(
-      "commit", [&] { return inner_.Write(work); },
+      "commit", [&] { return inner_.Write(inside); },
       [&] {
-        const absl::Status status = inner_.Write([&](StoreTx& tx) -> absl::Status {
-          MUSTER_RETURN_IF_ERROR(work(tx));
+        return inner_.Write([&](StoreTx& tx) -> absl::Status {
+          MUSTER_RETURN_IF_ERROR(inside(tx));
           return absl::AbortedError("another writer came first");
         });
-        return status;
       });
 }
 
 absl::Status ReachedStore::Read(const std::function<absl::Status(const StoreReader&)>& work) const {
   MUSTER_RETURN_IF_ERROR(reach_.Look());
-  return inner_.Read(work);
+  return inner_.Read([&](const StoreReader& reader) {
+    const Reach::Inside guard(reach_);
+    return work(reader);
+  });
 }
 
 }  // namespace muster::sim
