@@ -46,13 +46,13 @@ Scene Scene::Draw(uint64_t seed, Dice& dice) {
   constexpr uint64_t kEveryOnSqlite = 25;
   Scene scene{.devices = DrawFleet(dice), .replicas = 1 + dice.Below(3)};
   scene.sqlite = seed % kEveryOnSqlite == 7;
-  scene.months = dice.Chance(0.2);
+  scene.months = dice.Chance(0.12);
   const double liars = dice.OneOf({0.0, 0.0, 0.1, 0.3});
   for (size_t i = 0; i < scene.devices; ++i) {
     scene.names.push_back(StrCat("dev-", 1000 + i));
     scene.lies.push_back(dice.Chance(liars) ? static_cast<Lie>(1 + dice.Below(7)) : Lie::kNone);
   }
-  scene.options.pace_min = dice.Between(seconds(2), seconds(15));
+  scene.options.pace_min = dice.Between(seconds(3), seconds(15));
   scene.options.task_lease = dice.Between(seconds(5), seconds(60));
   scene.options.max_staged_batch = dice.OneOf({1, 4, 64});
   scene.options.unmask_threads = 1;
@@ -71,8 +71,8 @@ JobSpec DrawJob(const Scene& scene, uint64_t seed, Dice& dice, BlobStore& blobs)
   spec.round.clients = 1 + static_cast<uint32_t>(dice.Below(scene.devices));
   spec.round.quorum = 1 + static_cast<uint32_t>(dice.Below(spec.round.clients));
   spec.round.over_selection = dice.OneOf({1.0, 1.0, 1.5});
-  spec.round.deadline = dice.Between(seconds(20), seconds(90));
-  spec.round.max_attempts = 2 + static_cast<uint32_t>(dice.Below(5));
+  spec.round.deadline = dice.Between(seconds(15), seconds(60));
+  spec.round.max_attempts = 2 + static_cast<uint32_t>(dice.Below(3));
   spec.aggregation.mode = AggregationMode::kClear;
   spec.server_optimizer = DefaultServerOptimizer(
       dice.OneOf({ServerOptimizerKind::kFedAvg, ServerOptimizerKind::kFedAvgM,

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "tests/support/small_coordinator.h"
 
@@ -68,6 +69,28 @@ TEST_F(JobTest, ARoundBelowItsQuorumIsTriedAgainAndThenFailsTheJob) {
   clock_.Advance(std::chrono::minutes(1));
   RunTasks();
   EXPECT_EQ(PhaseName(Job(job).state), "failed");
+}
+
+// Set back right after the task runner first looked at it.
+class ClockThatIsSetBack final : public Clock {
+ public:
+  ClockThatIsSetBack(Timestamp first, Timestamp then) : now_(first), then_(then) {}
+  Timestamp Now() override { return std::exchange(now_, then_); }
+
+ private:
+  Timestamp now_;
+  const Timestamp then_;
+};
+
+TEST_F(JobTest, AClockThatIsSetBackWhileADeadlineIsInHandLosesNoTimer) {
+  const JobId job = Submit(Spec(3, 1, 2));
+  const Timestamp opened = clock_.Now();
+  ClockThatIsSetBack clock(opened + std::chrono::minutes(2), opened);
+  DriveContext set_back{*store_,  *blobs_, *staging_, clock,    random_,
+                        *signer_, notary_, *rosters_, wakeups_, {}};
+  TaskRunner tasks(set_back, *dispatcher_);
+  ASSERT_EQ(tasks.RunDue().value(), 1u);
+  EXPECT_EQ(PhaseName(Round(job, 1).state), "abandoned");
 }
 
 TEST_F(JobTest, ARepeatedCheckInGetsTheSameInvitation) {
