@@ -106,7 +106,7 @@ const Command& ServeCommand() {
       .name = "serve",
       .summary = "serves devices, researchers and operators until SIGTERM or SIGINT",
       .synopsis =
-          "--state-dir DIR [--store URL] [--blobs URL] [--listen HOST:PORT] [--idle-exit SECONDS] ...",
+          "--state-dir DIR [--store URL] [--blobs URL] [--listen HOST:PORT] [--idle-exit SECONDS]",
       .description =
           R"(Opens the state folder and serves gRPC over mTLS: enrolment, devices, blobs, secure
 aggregation, and the operators' calls of `muster`. Probes and metrics are plain HTTP on
