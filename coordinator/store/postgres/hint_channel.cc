@@ -110,7 +110,8 @@ bool HintChannel::Serve(PgConnection& db) {
   const auto schema = db.Execute("SELECT current_schema()::regnamespace::oid::text");
   if (!schema.ok()) return false;
   channel_ = StrCat("muster_hint_", PQgetvalue(schema->get(), 0, 0));
-  if (!db.Execute(StrCat("LISTEN ", channel_)).ok()) return false;
+  // A hint need not be durable: nobody waits for the disk on its account.
+  if (!db.Execute(StrCat("SET synchronous_commit = off; LISTEN ", channel_)).ok()) return false;
   while (!stopping()) {
     if (!SendQueued(db).ok()) return true;
     if (PQconsumeInput(db.handle()) == 0) return true;
