@@ -11,11 +11,14 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from fleet import Coordinator, Device, Processes, StoryError, wait_for  # noqa: E402
+from postgres import Postgres, PostgresError  # noqa: E402
+from s3 import S3Server  # noqa: E402
 
 DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
 IMAGE_BYTES = 28 * 28
@@ -93,9 +96,11 @@ class Story:
         self.out = pathlib.Path(options.out)
         self.bin = pathlib.Path(options.bin)
         self.processes = Processes()
-        self.coordinator = Coordinator(self.bin, self.out, self.processes)
+        self.coordinator = Coordinator(self.bin, self.out, self.processes,
+                                       replicas=options.replicas)
         self.devices = []
-        self.report = {}
+        self.report = {"store": options.store, "blobs": options.blobs, "replicas": options.replicas}
+        self.postgres = None
 
     def tell(self):
         began = time.monotonic()
@@ -107,8 +112,33 @@ class Story:
         self.report["story_seconds"] = round(time.monotonic() - began, 1)
         self.finish(job)
 
+    def start_stores(self):
+        """The real servers, in throwaway folders, where the story is told over them."""
+        coordinator = self.coordinator
+        if self.options.store == "postgres":
+            # Below the temporary folder, where the database's own user can get to.
+            folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-postgres-"))
+            folder.chmod(0o711)
+            self.postgres = Postgres(folder / "server")
+            coordinator.serve_arguments += ["--store", self.postgres.start()]
+            say(f"   a PostgreSQL server in {folder}")
+        if self.options.blobs == "s3":
+            blobs = S3Server(self.out, self.processes, install=True)
+            blobs.start()
+            coordinator.serve_arguments += blobs.arguments("quickstart")
+            coordinator.serve_environment.update(blobs.environment())
+            say(f"   an S3-compatible server at {blobs.endpoint}, its bucket in {blobs.folder}")
+
+    def stop(self):
+        self.processes.stop_all()
+        if self.postgres is not None:
+            self.postgres.stop()
+            shutil.rmtree(self.postgres.folder.parent, ignore_errors=True)
+
     def start_coordinator(self):
-        chapter(1, "A coordinator")
+        replicas = self.options.replicas
+        chapter(1, "A coordinator" if replicas == 1 else f"A coordinator of {replicas} replicas")
+        self.start_stores()
         self.coordinator.init()
         self.coordinator.serve()
         self.report["coordinator_start_ms"] = round(self.coordinator.start_ms, 1)
@@ -271,10 +301,17 @@ def main():
     parser.add_argument("--devices", type=int, default=10)
     parser.add_argument("--aggregation", default="semi-honest",
                         choices=["semi-honest", "malicious", "off"])
+    parser.add_argument("--store", default="sqlite", choices=["sqlite", "postgres"])
+    parser.add_argument("--blobs", default="directory", choices=["directory", "s3"])
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     if options.rounds < 1 or options.devices < 1:
         parser.error("--rounds and --devices must be at least 1")
+    if options.replicas < 1:
+        parser.error("--replicas must be at least 1")
+    if options.replicas > 1 and (options.store, options.blobs) != ("postgres", "s3"):
+        parser.error("several replicas need stores that they can share: --store postgres --blobs s3")
     def interrupt(*_):
         raise KeyboardInterrupt
     # A terminated run cleans up like an interrupted one, also where it was started in the background.
@@ -295,16 +332,20 @@ def main():
         if options.keep:
             pids = story.processes.leave_running()
             say(f"the fleet goes on; `kill {' '.join(map(str, pids))}` ends it")
+            if story.postgres is not None:
+                say(f"then the database: {pathlib.Path(__file__).with_name('postgres.py')} stop "
+                    f"{story.postgres.folder}")
+                story.postgres = None
             say("use it: " + " ".join(str(a) for a in story.coordinator.command("fleet", "ls")))
         return 0
-    except StoryError as error:
+    except (StoryError, PostgresError) as error:
         print(f"scripts/quickstart: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nscripts/quickstart: interrupted; stopping what was started", file=sys.stderr)
         return 130
     finally:
-        story.processes.stop_all()
+        story.stop()
 
 
 if __name__ == "__main__":
