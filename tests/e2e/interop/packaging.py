@@ -159,7 +159,8 @@ class Check:
             self.check_flag_list(container["name"], "muster-coordinator", container["args"][0],
                                  [a.split("=")[0] for a in container["args"][1:]])
             given = set(re.findall(r"\$\((\w+)\)", " ".join(container["args"])))
-            self.require(given <= self.settings, f"nobody sets {given - self.settings}")
+            known = self.settings | {e["name"] for e in container.get("env", [])}
+            self.require(given <= known, f"nobody sets {given - known}")
 
     @property
     def settings(self):
