@@ -55,7 +55,7 @@ class ReplicasTest(FleetTest):
             name="replicated", rounds=ROUNDS,
             privacy={"secure_aggregation": {"mode": "semi-honest", "drop": 0.1,
                                             "phase_deadline": "10s"}},
-            round={"clients": DEVICES, "quorum": DEVICES, "deadline": "30s", "max_attempts": 20})
+            round={"clients": DEVICES, "quorum": DEVICES, "deadline": "30s", "max_attempts": 10})
 
     def calm_result(self):
         """One undisturbed coordinator over SQLite and a folder."""
