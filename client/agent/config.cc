@@ -148,7 +148,8 @@ absl::StatusOr<std::pair<std::string, uint16_t>> ParseHostPort(std::string_view 
 
 absl::Status SetCoordinator(ClientConfig& config, const Value& value) {
   if (absl::Status addresses = HostPort::ParseList(value.text).status(); !addresses.ok()) {
-    return Expected("HOST:PORT, or several IP:PORT with commas between", value.text);
+    return Expected("HOST:PORT with a port from 1, or several IP:PORT with commas between",
+                    value.text);
   }
   config.coordinator = value.text;
   return absl::OkStatus();

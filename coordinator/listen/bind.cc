@@ -78,7 +78,8 @@ absl::StatusOr<std::vector<UniqueFd>> BindListeners(const std::string& listen) {
   }
   return absl::FailedPreconditionError(
       StrCat("cannot listen on ", listen, ": ", StdView(why.message()),
-             "; choose another address, or stop what holds the port (ss -ltnp shows it)"));
+             "; give another one with --listen or --http, or stop what holds the port (ss -ltnp"
+             " shows it)"));
 }
 
 int PortOf(int socket) {
