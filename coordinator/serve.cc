@@ -145,7 +145,8 @@ absl::Status Serve(const ServeOptions& options) {
                         .certificate_pem = credential.certificate_pem,
                         .key_pem = credential.key_pem,
                         .reflection = options.reflection,
-                        .device_certificate_lifetime = options.device_certificate_lifetime},
+                        .device_certificate_lifetime = options.device_certificate_lifetime,
+                        .direct_downloads = options.direct_downloads},
                        edge, dispatcher, intake, authority));
   std::unique_ptr<HttpServer> http;
   std::atomic<const HttpServer*> probed_http = nullptr;

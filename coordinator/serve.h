@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "coordinator/blobs/blob_urls.h"
 #include "coordinator/blobs/open_blobs.h"
 #include "coordinator/drive/context.h"
 #include "coordinator/flow/limits.h"
@@ -30,6 +31,7 @@ struct ServeOptions {
   Duration device_certificate_lifetime{};
   Duration stop_grace = std::chrono::seconds(10);
   BlobPlaces blobs;  // its folders are below state_dir
+  DirectDownloads direct_downloads;
   DriveOptions drive;
 };
 

@@ -270,7 +270,10 @@ absl::Status Agent::Impl::Connect() {
   }
   MUSTER_ASSIGN_OR_RETURN(auto signer, SecAggIdentity::From(identity, clock));
   std::lock_guard guard(uplink_mutex);
-  uplink_now = MakeUplink(*std::move(channel), std::move(signer));
+  uplink_now = MakeUplink(
+      *std::move(channel), std::move(signer),
+      {.direct = config.downloads.direct,
+       .urls = {.ca_file = config.downloads.ca_file, .plain_http = config.downloads.plain_http}});
   return absl::OkStatus();
 }
 

@@ -235,6 +235,7 @@ absl::StatusOr<CachedBlob> BlobCache::Get(const Digest& digest, uint64_t expecte
     LogWarning("a blob came corrupted",
                {{"digest", digest.hex()}, {"error", text::View(status.message())}});
     Drop(digest);
+    source.CameCorrupted(digest);
   }
   return absl::DataLossError(
       Cat("blob ", digest.hex(),

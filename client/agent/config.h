@@ -70,12 +70,20 @@ struct ServingConfig {
   uint32_t min_instances = 0, max_instances = 2;
 };
 
+// Large blobs, which the coordinator may send this device to fetch elsewhere by a URL.
+struct DownloadsConfig {
+  bool direct = true;             // false: everything comes through the coordinator
+  std::filesystem::path ca_file;  // PEM, for https; empty: the system's
+  bool plain_http = false;        // true: also over networks that everybody can read
+};
+
 struct ClientConfig {
   std::string coordinator;  // host:port
   std::filesystem::path state_dir;
   DataConfig data;
   EligibilityConfig eligibility;
   uint64_t cache_bytes = limits::kDefaultCacheBytes;
+  DownloadsConfig downloads;
   WorkerConfig worker;
   ServingConfig serving;
 };

@@ -18,6 +18,7 @@ struct Uplink {
   std::shared_ptr<const SecAggIdentity> identity;  // null: no secure aggregation over this one
 };
 Uplink MakeUplink(std::shared_ptr<grpc::ChannelInterface> channel,
-                  std::shared_ptr<const SecAggIdentity> identity = nullptr);
+                  std::shared_ptr<const SecAggIdentity> identity = nullptr,
+                  BlobTransferOptions transfers = {});
 
 }  // namespace muster

@@ -66,7 +66,18 @@ po::options_description BlobOptionsFor(ServeOptions& serve) {
       "CAs of the store's certificate (PEM); default: the system's")(
       "s3-credentials", po::value(&blobs.s3_credentials)->value_name("FILE"),
       "a file as ~/.aws/credentials; default: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
-      "AWS_SESSION_TOKEN");
+      "AWS_SESSION_TOKEN")(
+      "direct-download-bytes",
+      po::value(&serve.direct_downloads.above_bytes)
+          ->default_value(serve.direct_downloads.above_bytes)
+          ->value_name("BYTES"),
+      "devices fetch larger blobs from the store itself, by a presigned URL; 0: never")(
+      "direct-download-seconds",
+      po::value<int64_t>()
+          ->default_value(
+              std::chrono::duration_cast<std::chrono::seconds>(DirectDownloads{}.lifetime).count())
+          ->value_name("SECONDS"),
+      "lifetime of such a URL, up to a week");
   return options;
 }
 
@@ -77,6 +88,10 @@ absl::Status CheckOptions(const ServeOptions& serve) {
       serve.device_certificate_lifetime <= Duration::zero()) {
     return absl::InvalidArgumentError(
         "threads, pace, rate and lifetime must be positive, and pace-max-ms at least pace-min-ms");
+  }
+  if (serve.direct_downloads.lifetime < std::chrono::seconds(1) ||
+      serve.direct_downloads.lifetime > kMaxPresignLifetime) {
+    return absl::InvalidArgumentError("direct-download-seconds must be from 1 to 604800, a week");
   }
   return absl::OkStatus();
 }
@@ -93,6 +108,8 @@ absl::StatusOr<int> RunServe(CommandLine& line) {
   serve.drive.pace_max = milliseconds(line.Get<int>("pace-max-ms"));
   serve.stop_grace = milliseconds(line.Get<int>("stop-grace-ms"));
   MUSTER_RETURN_IF_ERROR(ReadLimits(line, serve));
+  serve.direct_downloads.lifetime =
+      std::chrono::seconds(line.Get<int64_t>("direct-download-seconds"));
   MUSTER_RETURN_IF_ERROR(CheckOptions(serve));
   if (line.Get<bool>("verbose")) SetLogLevel(LogLevel::kDebug);
   MUSTER_RETURN_IF_ERROR(Serve(serve));
@@ -128,6 +145,7 @@ the password out of the command line: libpq reads it from PGPASSFILE or PGPASSWO
 
 With --blobs s3://BUCKET/PREFIX blobs and uploads live in an S3-compatible store, and any
 number of coordinators may share them. The store must be strongly consistent, as S3 is.
+Devices are sent there for large blobs, by URLs that are good for one blob and some time.
 )",
       .examples =
           R"(muster-coordinator serve --state-dir /var/lib/muster --listen 0.0.0.0:7443

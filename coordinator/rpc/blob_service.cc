@@ -8,6 +8,7 @@
 #include "coordinator/drive/offers.h"
 #include "proto/codec/blob_codec.h"
 #include "proto/core/limits.h"
+#include "proto/core/log.h"
 #include "proto/core/retry_after.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
@@ -155,9 +156,10 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk>,
 class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk>,
                         public std::enable_shared_from_this<DownloadReactor> {
  public:
-  DownloadReactor(Edge& edge, grpc::CallbackServerContext* context,
+  DownloadReactor(Edge& edge, const DirectDownloads& direct, grpc::CallbackServerContext* context,
                   const v1::DownloadRequest* request)
       : edge_(edge),
+        direct_(direct),
         context_(context),
         request_(request),
         timer_(edge.counters(), kDownload),
@@ -185,6 +187,8 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk>,
  private:
   void Open() {
     if (absl::Status status = TryOpen(); !status.ok()) return End(status);
+    // The bytes flow elsewhere: no share of what flows here.
+    if (!message_.url().empty()) return StartWrite(&message_);
     absl::Status asked = share_.Ask(self_, &DownloadReactor::Next);
     if (!asked.ok()) return End(asked);
     if (cancelled_ && share_.Withdraw()) End(Gone());
@@ -200,7 +204,22 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk>,
                                           range.digest.hex(), " (", reader_->size(),
                                           " bytes); begin again at 0"));
     }
+    if (range.accept_url && offset_ < reader_->size()) FindUrl(range.digest);
     return absl::OkStatus();
+  }
+
+  // A large blob's own URL, where the store has one: then its bytes need not pass through here.
+  void FindUrl(const Digest& digest) {
+    if (direct_.above_bytes == 0 || reader_->size() <= direct_.above_bytes) return;
+    const auto url = PresignBlob(edge_.drive().blobs, digest, direct_.lifetime);
+    if (!url.ok()) {
+      return LogWarning("no URL for a direct download: the coordinator sends the blob itself",
+                        {{"digest", digest.hex()}, {"error", std::string(url.status().message())}});
+    }
+    if (!url->has_value()) return;
+    message_ =
+        EncodeDownloadChunk({.total_size = reader_->size(), .chunk = {offset_, {}}, .url = **url});
+    offset_ = reader_->size();  // nothing follows
   }
 
   void Next() {
@@ -218,6 +237,7 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk>,
   void End(const absl::Status& status) { EndCall(*this, *context_, timer_, status); }
 
   Edge& edge_;
+  const DirectDownloads direct_;
   grpc::CallbackServerContext* context_;
   const v1::DownloadRequest* request_;
   const CallTimer timer_;
@@ -263,7 +283,7 @@ grpc::ServerReadReactor<v1::UploadChunk>* BlobServiceImpl::Upload(
 
 grpc::ServerWriteReactor<v1::DownloadChunk>* BlobServiceImpl::Download(
     grpc::CallbackServerContext* context, const v1::DownloadRequest* request) {
-  return Begin(std::make_shared<DownloadReactor>(edge_, context, request));
+  return Begin(std::make_shared<DownloadReactor>(edge_, direct_, context, request));
 }
 
 }  // namespace muster

@@ -1,6 +1,7 @@
 // BlobService over the callback API: one chunk in memory for each open stream.
 #pragma once
 
+#include "coordinator/blobs/blob_urls.h"
 #include "coordinator/rpc/edge.h"
 #include "muster/v1/blob.grpc.pb.h"
 
@@ -8,7 +9,8 @@ namespace muster {
 
 class BlobServiceImpl final : public v1::BlobService::CallbackService {
  public:
-  explicit BlobServiceImpl(Edge& edge) : edge_(edge) {}
+  explicit BlobServiceImpl(Edge& edge, const DirectDownloads& direct = {})
+      : edge_(edge), direct_(direct) {}
 
   grpc::ServerUnaryReactor* StatUpload(grpc::CallbackServerContext* context,
                                        const v1::StatUploadRequest* request,
@@ -20,6 +22,7 @@ class BlobServiceImpl final : public v1::BlobService::CallbackService {
 
  private:
   Edge& edge_;
+  const DirectDownloads direct_;
 };
 
 }  // namespace muster

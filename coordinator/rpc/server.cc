@@ -27,12 +27,12 @@ constexpr int kMinPingIntervalMs = 10'000;
 class RpcServerImpl final : public RpcServer {
  public:
   RpcServerImpl(Edge& edge, Dispatcher& dispatcher, UpdateIntake& intake,
-                const CertificateAuthority& authority, Duration lifetime)
+                const CertificateAuthority& authority, const ServerOptions& options)
       : edge_(edge),
-        enrolment_(edge, authority, lifetime),
+        enrolment_(edge, authority, options.device_certificate_lifetime),
         device_(edge, dispatcher, intake),
         secagg_(edge, intake),
-        blob_(edge),
+        blob_(edge, options.direct_downloads),
         operator_(edge) {}
 
   absl::Status Listen(ServerOptions options) {
@@ -117,8 +117,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions option
                                                             Dispatcher& dispatcher,
                                                             UpdateIntake& intake,
                                                             const CertificateAuthority& authority) {
-  auto server = std::make_unique<RpcServerImpl>(edge, dispatcher, intake, authority,
-                                                options.device_certificate_lifetime);
+  auto server = std::make_unique<RpcServerImpl>(edge, dispatcher, intake, authority, options);
   if (absl::Status status = server->Listen(std::move(options)); !status.ok()) return status;
   return server;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "coordinator/blobs/blob_urls.h"
 #include "coordinator/drive/dispatch.h"
 #include "coordinator/drive/intake.h"
 #include "coordinator/flow/limits.h"
@@ -26,6 +27,7 @@ struct ServerOptions {
   std::string key_pem;
   bool reflection = false;
   Duration device_certificate_lifetime{};
+  DirectDownloads direct_downloads;
 };
 
 class RpcServer {

@@ -30,6 +30,20 @@ absl::StatusOr<BlobChunk> DecodeChunk(const Field& at, const Message& wire, uint
   return BlobChunk{wire.offset(), wire.data()};
 }
 
+absl::Status CheckUrl(const Field& at, std::string_view url) {
+  if (url.size() > kMaxUrlLength) {
+    return Refuse(
+        at, StrCat("has ", url.size(), " characters; at most ", kMaxUrlLength, " are allowed"));
+  }
+  if (!url.starts_with("https://") && !url.starts_with("http://")) {
+    return Refuse(at, "is neither http nor https");
+  }
+  for (const char c : url) {
+    if (c <= ' ' || c > '~') return Refuse(at, "has characters that no URL has");
+  }
+  return absl::OkStatus();
+}
+
 template <typename Message>
 absl::StatusOr<UploadProgress> DecodeProgress(const Field& at, const Message& wire) {
   MUSTER_RETURN_IF_ERROR(CheckAtMost(at["offset"], wire.offset(), limits::kMaxBlobBytes, "bytes"));
@@ -114,6 +128,7 @@ absl::StatusOr<BlobRange> DecodeDownload(const v1::DownloadRequest& wire) {
   MUSTER_ASSIGN_OR_RETURN(decoded.digest, wire::DecodeDigest(at["digest"], wire.digest()));
   MUSTER_RETURN_IF_ERROR(CheckAtMost(at["offset"], wire.offset(), limits::kMaxBlobBytes, "bytes"));
   decoded.offset = wire.offset();
+  decoded.accept_url = wire.accept_url();
   return decoded;
 }
 
@@ -121,6 +136,7 @@ v1::DownloadRequest EncodeDownload(const BlobRange& range) {
   v1::DownloadRequest wire;
   wire.set_digest(wire::EncodeDigest(range.digest));
   wire.set_offset(range.offset);
+  wire.set_accept_url(range.accept_url);
   return wire;
 }
 
@@ -130,6 +146,10 @@ absl::StatusOr<DownloadedChunk> DecodeDownloadChunk(const v1::DownloadChunk& wir
   MUSTER_RETURN_IF_ERROR(CheckTotal(at, wire.total_size()));
   decoded.total_size = wire.total_size();
   MUSTER_ASSIGN_OR_RETURN(decoded.chunk, DecodeChunk(at, wire, wire.total_size()));
+  if (wire.url().empty()) return decoded;
+  MUSTER_RETURN_IF_ERROR(CheckUrl(at["url"], wire.url()));
+  if (!wire.data().empty()) return Refuse(at["data"], "comes with a URL; it is one or the other");
+  decoded.url = wire.url();
   return decoded;
 }
 
@@ -138,6 +158,7 @@ v1::DownloadChunk EncodeDownloadChunk(const DownloadedChunk& chunk) {
   wire.set_total_size(chunk.total_size);
   wire.set_offset(chunk.chunk.offset);
   wire.set_data(chunk.chunk.data.data(), chunk.chunk.data.size());
+  wire.set_url(chunk.url.data(), chunk.url.size());
   return wire;
 }
 

@@ -12,6 +12,8 @@
 
 namespace muster {
 
+inline constexpr size_t kMaxUrlLength = 4096;  // that a download is sent to
+
 // Bytes [offset, offset + data.size()) of a blob.
 struct BlobChunk {
   uint64_t offset = 0;
@@ -35,13 +37,15 @@ struct UploadProgress {
 
 struct BlobRange {
   Digest digest;
-  uint64_t offset = 0;  // to the end
+  uint64_t offset = 0;      // to the end
+  bool accept_url = false;  // the caller can fetch from a URL instead
   friend bool operator==(const BlobRange&, const BlobRange&) = default;
 };
 
 struct DownloadedChunk {
   uint64_t total_size = 0;
   BlobChunk chunk;
+  std::string_view url;  // not empty: where the bytes are instead; refers to the message
   friend bool operator==(const DownloadedChunk&, const DownloadedChunk&) = default;
 };
 

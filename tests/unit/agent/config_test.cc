@@ -21,6 +21,7 @@ TEST(ClientConfig, ReadsEverySection) {
 coordinator: fleet.example:7443
 state_dir: state
 cache_bytes: 64MiB
+downloads: {direct: false, ca_file: store-ca.pem, plain_http: true}
 data:
   format: idx
   images: images.gz
@@ -36,6 +37,9 @@ serving: {listen: "0.0.0.0:8000", min_instances: 1, max_instances: 3}
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->state_dir, "/etc/muster/state");
   EXPECT_EQ(config->cache_bytes, 64u << 20);
+  EXPECT_FALSE(config->downloads.direct);
+  EXPECT_EQ(config->downloads.ca_file, "/etc/muster/store-ca.pem");
+  EXPECT_TRUE(config->downloads.plain_http);
   EXPECT_EQ(config->data.images, "/etc/muster/images.gz");
   EXPECT_EQ(config->data.labels, "/data/labels.gz");
   EXPECT_THAT(config->eligibility.command, testing::ElementsAre("/usr/bin/test", "-e", "/tmp/a b"));

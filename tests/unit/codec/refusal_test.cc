@@ -271,6 +271,23 @@ TEST(DecodeDownloadChunk, RefusesDataBeyondTheBlobsEnd) {
             "blob.DownloadChunk.data: ends at byte 11, after the blob's end at 10");
 }
 
+TEST(DecodeDownloadChunk, RefusesWhatIsNoUrl) {
+  using C = v1::DownloadChunk;
+  ExpectRefusals<C>(EncodeDownloadChunk({10, {0, {}}, "https://h/b/k"}), DecodeDownloadChunk,
+                    {
+                        {[](C& c) { c.set_url("file:///etc/passwd"); },
+                         "blob.DownloadChunk.url: is neither http nor https"},
+                        {[](C& c) { c.set_url("http://h/a b"); },
+                         "blob.DownloadChunk.url: has characters that no URL has"},
+                        {[](C& c) { c.set_url("http://h/\r\nX: y"); },
+                         "blob.DownloadChunk.url: has characters that no URL has"},
+                        {[](C& c) { c.set_url("https://h/" + std::string(kMaxUrlLength, 'x')); },
+                         "blob.DownloadChunk.url: has 4106 characters; at most 4096 are allowed"},
+                        {[](C& c) { c.set_data("x"); },
+                         "blob.DownloadChunk.data: comes with a URL; it is one or the other"},
+                    });
+}
+
 TEST(DecodeCreateToken, BoundsUsesAndLifetime) {
   using T = v1::CreateTokenRequest;
   v1::CreateTokenRequest valid;

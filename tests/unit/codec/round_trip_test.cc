@@ -127,7 +127,10 @@ TEST(RoundTrip, KeepsBlobChunks) {
     const DownloadedChunk down{total, {offset, data}};
     const v1::DownloadChunk sent = EncodeDownloadChunk(down);
     EXPECT_TRUE(DecodeDownloadChunk(sent).value() == down);
-    const BlobRange range{values.AnyDigest(), offset};
+    const DownloadedChunk elsewhere{total, {offset, {}}, "https://store.example/b/k?a=b%2F"};
+    const v1::DownloadChunk told = EncodeDownloadChunk(elsewhere);
+    EXPECT_TRUE(DecodeDownloadChunk(told).value() == elsewhere);
+    const BlobRange range{values.AnyDigest(), offset, offset % 2 == 0};
     EXPECT_TRUE(DecodeDownload(EncodeDownload(range)).value() == range);
     EXPECT_EQ(DecodeStatUpload(EncodeStatUpload(range.digest)).value(), range.digest);
     const UploadProgress progress{offset, values.Coin()};
