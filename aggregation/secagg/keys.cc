@@ -13,7 +13,6 @@
 #include <string>
 
 #include "aggregation/secagg/transcript.h"
-#include "aggregation/secagg/x25519.h"
 #include "proto/core/strings.h"
 
 namespace muster::secagg {
@@ -52,13 +51,16 @@ absl::Status SmallOrder(uint32_t a, uint32_t b) {
 
 }  // namespace
 
-PublicKeyBytes PublicKeyOf(const MaskSecretKey& key) { return X25519PublicKey(key.span()); }
-PublicKeyBytes PublicKeyOf(const SharingSecretKey& key) { return X25519PublicKey(key.span()); }
+PublicKeyBytes PublicKeyOf(const MaskSecretKey& key) { return X25519Key(key.span()).PublicKey(); }
+PublicKeyBytes PublicKeyOf(const SharingSecretKey& key) {
+  return X25519Key(key.span()).PublicKey();
+}
 
-absl::StatusOr<MaskKey> PairMaskKey(const Digest& sid, const MaskSecretKey& own, uint32_t own_index,
-                                    const PublicKeyBytes& peer, uint32_t peer_index) {
+absl::StatusOr<MaskKey> PairMaskKey(const Digest& sid, const MaskAgreements& own,
+                                    uint32_t own_index, const PublicKeyBytes& peer,
+                                    uint32_t peer_index) {
   if (own_index == peer_index) return SameClient(own_index);
-  const std::optional<SecretBytes<kSecretBytes>> shared = X25519(own.span(), peer);
+  const std::optional<SecretBytes<kSecretBytes>> shared = own.own().Agree(peer);
   if (!shared.has_value()) return SmallOrder(own_index, peer_index);
   const auto [lower, higher] = std::minmax(own_index, peer_index);
   MaskKey key;
@@ -75,10 +77,10 @@ MaskKey SelfMaskKey(const Digest& sid, const SelfSeed& seed, uint32_t index) {
   return key;
 }
 
-absl::StatusOr<ShareBoxKey> BoxKey(const Digest& sid, const SharingSecretKey& own,
+absl::StatusOr<ShareBoxKey> BoxKey(const Digest& sid, const SharingAgreements& own,
                                    const PublicKeyBytes& peer, uint32_t sender, uint32_t receiver) {
   if (sender == receiver) return SameClient(sender);
-  const std::optional<SecretBytes<kSecretBytes>> shared = X25519(own.span(), peer);
+  const std::optional<SecretBytes<kSecretBytes>> shared = own.own().Agree(peer);
   if (!shared.has_value()) return SmallOrder(sender, receiver);
   ShareBoxKey key;
   Hkdf(Bytes(sid), shared->span(),

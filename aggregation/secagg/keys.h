@@ -13,14 +13,13 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "aggregation/secagg/x25519.h"
 #include "proto/core/digest.h"
 #include "proto/core/random.h"
 #include "proto/core/secagg_messages.h"
 #include "proto/core/secret_bytes.h"
 
 namespace muster::secagg {
-
-inline constexpr size_t kSecretBytes = 32;  // every shared secret: keys and seeds
 
 // Distinct types, so that a key cannot be passed where another is meant.
 template <typename Tag>
@@ -54,11 +53,25 @@ using ShareBoxKey = TypedSecret<struct ShareBoxKeyTag>;  // AES-256-GCM
 PublicKeyBytes PublicKeyOf(const MaskSecretKey& key);
 PublicKeyBytes PublicKeyOf(const SharingSecretKey& key);
 
+// A client's own secret key, made ready for agreements with many peers.
+template <typename SecretKey>
+class Agreements {
+ public:
+  explicit Agreements(const SecretKey& own) : own_(own.span()) {}
+  const X25519Key& own() const { return own_; }
+
+ private:
+  X25519Key own_;
+};
+using MaskAgreements = Agreements<MaskSecretKey>;
+using SharingAgreements = Agreements<SharingSecretKey>;
+
 // InvalidArgument if the shared secret is all zero: the peer's key is of small order.
-absl::StatusOr<MaskKey> PairMaskKey(const Digest& sid, const MaskSecretKey& own, uint32_t own_index,
-                                    const PublicKeyBytes& peer, uint32_t peer_index);
+absl::StatusOr<MaskKey> PairMaskKey(const Digest& sid, const MaskAgreements& own,
+                                    uint32_t own_index, const PublicKeyBytes& peer,
+                                    uint32_t peer_index);
 MaskKey SelfMaskKey(const Digest& sid, const SelfSeed& seed, uint32_t index);
-absl::StatusOr<ShareBoxKey> BoxKey(const Digest& sid, const SharingSecretKey& own,
+absl::StatusOr<ShareBoxKey> BoxKey(const Digest& sid, const SharingAgreements& own,
                                    const PublicKeyBytes& peer, uint32_t sender, uint32_t receiver);
 
 // HKDF-SHA256 (RFC 5869); `out` up to 255 x 32 bytes.

@@ -79,12 +79,17 @@ class Stream {
   EVP_CIPHER_CTX* context_;
 };
 
+// Keystream of two masks. Wiped at its end.
+struct Buffers {
+  ~Buffers() { OPENSSL_cleanse(this, sizeof(*this)); }
+  alignas(64) TileBuffer a, b;
+};
+
 // streams[i] is batch[i]'s.
 void ApplyTile(uint32_t bits, std::span<const SignedMask> batch, std::span<Stream> streams,
-               std::span<uint8_t> tile) {
-  alignas(64) TileBuffer buffer_a, buffer_b;
-  const auto a = std::span(buffer_a).first(tile.size());
-  const auto b = std::span(buffer_b).first(tile.size());
+               Buffers& buffers, std::span<uint8_t> tile) {
+  const auto a = std::span(buffers.a).first(tile.size());
+  const auto b = std::span(buffers.b).first(tile.size());
   size_t i = 0;
   for (; i + 2 <= batch.size(); i += 2) {
     streams[i].Next(a);
@@ -95,8 +100,6 @@ void ApplyTile(uint32_t bits, std::span<const SignedMask> batch, std::span<Strea
     streams[i].Next(a);
     AddSigned(bits, tile, {a, batch[i].subtract}, {std::span(kZeros).first(tile.size())});
   }
-  OPENSSL_cleanse(a.data(), a.size());
-  OPENSSL_cleanse(b.data(), b.size());
 }
 
 }  // namespace
@@ -124,12 +127,13 @@ void PortableMasks::Apply(uint64_t first_group, std::span<uint8_t> groups) const
   assert(groups.size() % kGroupBytes == 0);
   const uint64_t offset = first_group * kGroupBytes;
   std::vector<Stream> streams(std::min(kStreams, masks_.size()));
+  Buffers buffers;
   for (size_t begin = 0; begin < masks_.size(); begin += streams.size()) {
     const size_t n = std::min(streams.size(), masks_.size() - begin);
     const auto batch = std::span(masks_).subspan(begin, n);
     for (size_t i = 0; i < n; ++i) streams[i].Start(evp_->cipher, cipher_, batch[i].key, offset);
     for (size_t at = 0; at < groups.size(); at += kPortableTileBytes) {
-      ApplyTile(bits_, batch, streams,
+      ApplyTile(bits_, batch, streams, buffers,
                 groups.subspan(at, std::min(kPortableTileBytes, groups.size() - at)));
     }
   }

@@ -11,24 +11,14 @@
 namespace muster::secagg {
 namespace {
 
-struct FreeKey {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
 struct FreeContext {
   void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
 };
-using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
 using Context = std::unique_ptr<EVP_PKEY_CTX, FreeContext>;
 
 // Any 32 bytes are a key, secret or public: only a lack of memory makes these calls fail.
 void Require(bool ok) {
   if (!ok) std::abort();
-}
-
-Key SecretKey(std::span<const uint8_t, kSecretBytes> secret) {
-  Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, secret.data(), secret.size()));
-  Require(key != nullptr);
-  return key;
 }
 
 // OpenSSL refuses an all-zero result by itself; its complaint must not stay in this thread's queue,
@@ -43,19 +33,24 @@ class QuietErrors {
 
 }  // namespace
 
-PublicKeyBytes X25519PublicKey(std::span<const uint8_t, kSecretBytes> secret) {
-  const Key key = SecretKey(secret);
+void X25519Key::Free::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+
+X25519Key::X25519Key(std::span<const uint8_t, kSecretBytes> secret)
+    : key_(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, secret.data(), secret.size())) {
+  Require(key_ != nullptr);
+}
+
+PublicKeyBytes X25519Key::PublicKey() const {
   PublicKeyBytes out;
   size_t size = out.size();
-  Require(EVP_PKEY_get_raw_public_key(key.get(), out.data(), &size) == 1 && size == out.size());
+  Require(EVP_PKEY_get_raw_public_key(key_.get(), out.data(), &size) == 1 && size == out.size());
   return out;
 }
 
-std::optional<SecretBytes<kSecretBytes>> X25519(std::span<const uint8_t, kSecretBytes> secret,
-                                                const PublicKeyBytes& peer) {
-  const Key own = SecretKey(secret);
-  const Key other(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.data(), peer.size()));
-  const Context context(EVP_PKEY_CTX_new(own.get(), nullptr));
+std::optional<SecretBytes<kSecretBytes>> X25519Key::Agree(const PublicKeyBytes& peer) const {
+  const std::unique_ptr<EVP_PKEY, Free> other(
+      EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.data(), peer.size()));
+  const Context context(EVP_PKEY_CTX_new(key_.get(), nullptr));
   Require(other != nullptr && context != nullptr && EVP_PKEY_derive_init(context.get()) == 1);
   const QuietErrors quiet;
   SecretBytes<kSecretBytes> shared;

@@ -1,31 +1,15 @@
 #include "client/agent/secagg_identity.h"
 
 #include <utility>
-#include <vector>
 
 #include "client/agent/text.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
-#include "proto/x509/spiffe.h"
 
 namespace muster {
 namespace {
 
 using text::Cat;
-
-constexpr char kDeviceKind[] = "device";
-
-absl::StatusOr<SpiffeId> DeviceNameOf(const Certificate& certificate) {
-  const std::vector<std::string> uris = certificate.UriNames();
-  if (uris.size() != 1) {
-    return absl::UnauthenticatedError("the certificate must carry one URI name");
-  }
-  MUSTER_ASSIGN_OR_RETURN(SpiffeId name, SpiffeId::Parse(uris.front()));
-  if (name.kind != kDeviceKind || name.tenant != kDefaultTenant) {
-    return absl::UnauthenticatedError(Cat("the certificate is not a device's: ", uris.front()));
-  }
-  return name;
-}
 
 absl::Status Unauthenticated(const DeviceId& client, const absl::Status& why) {
   return absl::UnauthenticatedError(
@@ -54,19 +38,8 @@ absl::Status SecAggIdentity::Verify(const DeviceId& client, std::string_view cer
   if (certificate.size() > limits::kMaxAdvertCertificateBytes) {
     return Unauthenticated(client, absl::InvalidArgumentError("its certificate is too large"));
   }
-  const absl::StatusOr<Certificate> leaf = Certificate::FromDer(certificate);
-  if (!leaf.ok()) return Unauthenticated(client, leaf.status());
-  absl::Status status = leaf->VerifyIssuedBy(ca_, CertificateUse::kClient, clock_.Now());
-  if (!status.ok()) return Unauthenticated(client, status);
-  const absl::StatusOr<SpiffeId> name = DeviceNameOf(*leaf);
-  if (!name.ok()) return Unauthenticated(client, name.status());
-  if (name->id != client.value() || name->trust_domain != trust_domain_) {
-    return Unauthenticated(
-        client, absl::InvalidArgumentError(Cat("its certificate stands for ", name->ToUri())));
-  }
-  const absl::StatusOr<EcPublicKey> key = leaf->PublicKey();
-  if (!key.ok()) return Unauthenticated(client, key.status());
-  status = key->Verify(statement, signature);
+  MUSTER_ASSIGN_OR_RETURN(const EcPublicKey key, devices_.KeyOf(client, certificate, clock_.Now()));
+  const absl::Status status = key.Verify(statement, signature);
   return status.ok() ? status : Unauthenticated(client, status);
 }
 

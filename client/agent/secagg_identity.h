@@ -10,12 +10,12 @@
 #include "aggregation/secagg/notary.h"
 #include "client/identity/device_identity.h"
 #include "proto/core/time.h"
-#include "proto/x509/certificate.h"
+#include "proto/x509/device_certificates.h"
 #include "proto/x509/ec_key.h"
 
 namespace muster {
 
-// Immutable, thread-safe. Stands for one certificate: after a renewal there is a new one.
+// Thread-safe. Stands for one certificate: after a renewal there is a new one.
 class SecAggIdentity final : public secagg::Signer, public secagg::Notary {
  public:
   static absl::StatusOr<std::shared_ptr<const SecAggIdentity>> From(const DeviceIdentity& identity,
@@ -30,20 +30,21 @@ class SecAggIdentity final : public secagg::Signer, public secagg::Notary {
                       std::string_view statement, std::string_view signature) const override;
 
  private:
+  // Those of the neighbours in a round or two.
+  static constexpr size_t kRememberedCertificates = 256;
+
   SecAggIdentity(DeviceId id, std::string certificate, std::string trust_domain, EcPrivateKey key,
                  Certificate ca, Clock& clock)
       : id_(std::move(id)),
         certificate_(std::move(certificate)),
-        trust_domain_(std::move(trust_domain)),
         key_(std::move(key)),
-        ca_(std::move(ca)),
+        devices_(std::move(ca), std::move(trust_domain), kRememberedCertificates),
         clock_(clock) {}
 
   const DeviceId id_;
-  const std::string certificate_;   // DER
-  const std::string trust_domain_;  // SPIFFE
+  const std::string certificate_;  // DER
   const EcPrivateKey key_;
-  const Certificate ca_;
+  const DeviceCertificates devices_;
   Clock& clock_;
 };
 

@@ -2,9 +2,7 @@
 
 #include <utility>
 
-#include "coordinator/identity/spiffe.h"
 #include "proto/core/status.h"
-#include "proto/core/strings.h"
 
 namespace muster {
 
@@ -16,16 +14,8 @@ absl::StatusOr<DeviceNotary> DeviceNotary::Create(std::string_view ca_pem, std::
 
 absl::Status DeviceNotary::Verify(const DeviceId& client, std::string_view certificate,
                                   std::string_view statement, std::string_view signature) const {
-  const auto leaf = Certificate::FromDer(certificate);
-  if (!leaf.ok()) return absl::UnauthenticatedError(leaf.status().message());
-  MUSTER_RETURN_IF_ERROR(leaf->VerifyIssuedBy(ca_, CertificateUse::kClient, clock_.Now()));
-  MUSTER_ASSIGN_OR_RETURN(const Principal who,
-                          PrincipalFromCertificatePem(leaf->ToPem(), trust_domain_));
-  if (who.role != Role::kDevice || who.id != client.value()) {
-    return absl::UnauthenticatedError(StrCat("the certificate is ", RoleName(who.role), " ", who.id,
-                                             "'s, not device ", client.value(), "'s"));
-  }
-  MUSTER_ASSIGN_OR_RETURN(const EcPublicKey key, leaf->PublicKey());
+  MUSTER_ASSIGN_OR_RETURN(const EcPublicKey key,
+                          devices_->KeyOf(client, certificate, clock_.Now()));
   return key.Verify(statement, signature);
 }
 

@@ -1,12 +1,13 @@
 // Checks what devices sign in secure aggregation: their enrolment certificates under our authority.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "aggregation/secagg/notary.h"
 #include "proto/core/time.h"
-#include "proto/x509/certificate.h"
+#include "proto/x509/device_certificates.h"
 
 namespace muster {
 
@@ -19,10 +20,14 @@ class DeviceNotary final : public secagg::Notary {
                       std::string_view statement, std::string_view signature) const override;
 
  private:
+  // Those of a large round's clients, so that each is read once in all phases together.
+  static constexpr size_t kRememberedCertificates = 2048;
+
   DeviceNotary(Certificate ca, std::string trust_domain, Clock& clock)
-      : ca_(std::move(ca)), trust_domain_(std::move(trust_domain)), clock_(clock) {}
-  const Certificate ca_;
-  const std::string trust_domain_;
+      : devices_(std::make_unique<DeviceCertificates>(std::move(ca), std::move(trust_domain),
+                                                      kRememberedCertificates)),
+        clock_(clock) {}
+  std::unique_ptr<const DeviceCertificates> devices_;
   Clock& clock_;
 };
 

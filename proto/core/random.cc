@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "proto/core/digest.h"
@@ -14,14 +16,21 @@ namespace muster {
 namespace {
 
 // Little-endian on every machine, so that a seed means the same everywhere.
-uint64_t LoadLittleEndian(std::span<const uint8_t, 8> bytes) {
-  uint64_t value = 0;
-  for (int i = 7; i >= 0; --i) value = value << 8 | bytes[static_cast<size_t>(i)];
-  return value;
+uint64_t LittleEndian(uint64_t value) {
+  if constexpr (std::endian::native == std::endian::little) return value;
+  return __builtin_bswap64(value);
 }
 
+uint64_t LoadLittleEndian(std::span<const uint8_t, 8> bytes) {
+  uint64_t value;
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return LittleEndian(value);
+}
+
+// Fewer than 8 bytes: the lowest.
 void StoreLittleEndian(uint64_t value, std::span<uint8_t> bytes) {
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(value >> (8 * i));
+  value = LittleEndian(value);
+  std::memcpy(bytes.data(), &value, std::min(bytes.size(), sizeof(value)));
 }
 
 }  // namespace
@@ -64,9 +73,10 @@ void SeededRandom::Fill(std::span<uint8_t> bytes) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     z ^= z >> 31;
-    const size_t n = std::min<size_t>(bytes.size(), 8);
-    StoreLittleEndian(z, bytes.first(n));
-    bytes = bytes.subspan(n);
+    // Of whole words the compiler makes one store each.
+    if (bytes.size() < sizeof(z)) return StoreLittleEndian(z, bytes);
+    StoreLittleEndian(z, bytes.first<sizeof(z)>());
+    bytes = bytes.subspan(sizeof(z));
   }
 }
 

@@ -21,12 +21,12 @@ absl::Status CheckSender(const Shared& state, const RosterEntry& sender, const I
       StrCat("the commitment of ", NameOf(sender)));
 }
 
-absl::StatusOr<SharePair> Open(const Shared& state, const Graph& graph, const RosterEntry& sender,
+absl::StatusOr<SharePair> Open(const Shared& state, const SharingAgreements& keys,
+                               const Graph& graph, const RosterEntry& sender,
                                const IncomingShare& share) {
   const uint32_t own = state.roster.own.index;
-  MUSTER_ASSIGN_OR_RETURN(
-      const ShareBoxKey key,
-      BoxKey(state.sid, state.sharing_key, sender.advert.sharing_key, sender.index, own));
+  MUSTER_ASSIGN_OR_RETURN(const ShareBoxKey key,
+                          BoxKey(state.sid, keys, sender.advert.sharing_key, sender.index, own));
   const std::vector<uint32_t> holders = graph.NeighboursOf(sender.index);
   const auto at = std::lower_bound(holders.begin(), holders.end(), own);
   return OpenShares(key,
@@ -71,6 +71,8 @@ absl::StatusOr<Masking> PrepareMasks(const Params& params, const Shared& state,
   const RosterView& roster = state.roster;
   const Graph graph(roster.size, roster.neighbours, roster.root);
   const uint32_t own = roster.own.index;
+  const MaskAgreements mask_keys(state.mask_key);
+  const SharingAgreements sharing_keys(state.sharing_key);
 
   Masking masking;
   masking.next.roster = roster;
@@ -79,12 +81,12 @@ absl::StatusOr<Masking> PrepareMasks(const Params& params, const Shared& state,
   for (size_t i = 0; i < senders.size(); ++i) {
     const RosterEntry& sender = *senders[i];
     MUSTER_RETURN_IF_ERROR(CheckSender(state, sender, view.shares[i], notary));
-    auto shares = Open(state, graph, sender, view.shares[i]);
+    auto shares = Open(state, sharing_keys, graph, sender, view.shares[i]);
     if (!shares.ok()) {
       return Annotate(shares.status(), StrCat("the shares of ", NameOf(sender)));
     }
-    MUSTER_ASSIGN_OR_RETURN(MaskKey key, PairMaskKey(state.sid, state.mask_key, own,
-                                                     sender.advert.mask_key, sender.index));
+    MUSTER_ASSIGN_OR_RETURN(
+        MaskKey key, PairMaskKey(state.sid, mask_keys, own, sender.advert.mask_key, sender.index));
     // The lower index adds, the higher subtracts, so that the two cancel.
     masking.masks.push_back({.key = std::move(key), .subtract = own > sender.index});
     masking.next.held.push_back({.index = sender.index, .shares = *std::move(shares)});

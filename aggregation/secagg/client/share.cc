@@ -87,16 +87,22 @@ absl::Status CheckSignatures(const Params& params, const RosterView& roster, con
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> SealFor(const Shared& state, const RosterEntry& other, uint32_t holder,
+struct OwnKeys {
+  MaskAgreements mask;
+  SharingAgreements sharing;
+};
+
+absl::StatusOr<std::string> SealFor(const Shared& state, const OwnKeys& keys,
+                                    const RosterEntry& other, uint32_t holder,
                                     const SharePair& shares) {
   const uint32_t own = state.roster.own.index;
   MUSTER_ASSIGN_OR_RETURN(
       const ShareBoxKey key,
-      BoxKey(state.sid, state.sharing_key, other.advert.sharing_key, own, other.index));
+      BoxKey(state.sid, keys.sharing, other.advert.sharing_key, own, other.index));
   // Masks are derived after the shares are out, when a key of small order would be too late to
   // refuse.
   MUSTER_RETURN_IF_ERROR(
-      PairMaskKey(state.sid, state.mask_key, own, other.advert.mask_key, other.index).status());
+      PairMaskKey(state.sid, keys.mask, own, other.advert.mask_key, other.index).status());
   return SealShares(key,
                     {.sid = state.sid,
                      .sender = own,
@@ -108,12 +114,13 @@ absl::StatusOr<std::string> SealFor(const Shared& state, const RosterEntry& othe
 
 absl::Status SealAll(Shared& state, RandomSource& random) {
   const RosterView& roster = state.roster;
+  const OwnKeys keys{MaskAgreements(state.mask_key), SharingAgreements(state.sharing_key)};
   auto self_shares = SplitSecret(state.seed.span(), roster.neighbours, roster.threshold, random);
   auto key_shares = SplitSecret(state.mask_key.span(), roster.neighbours, roster.threshold, random);
   for (uint32_t holder = 0; holder < roster.neighbours; ++holder) {
     const SharePair shares{.self_share = std::move(self_shares[holder]),
                            .key_share = std::move(key_shares[holder])};
-    auto box = SealFor(state, roster.others[holder], holder, shares);
+    auto box = SealFor(state, keys, roster.others[holder], holder, shares);
     if (!box.ok()) {
       return Annotate(box.status(), StrCat("the keys of ", NameOf(roster.others[holder])));
     }

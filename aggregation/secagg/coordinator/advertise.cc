@@ -5,6 +5,7 @@
 #include "aggregation/secagg/coordinator/coordinator.h"
 #include "aggregation/secagg/ring.h"
 #include "aggregation/secagg/transcript.h"
+#include "aggregation/secagg/x25519.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
 
@@ -15,10 +16,13 @@ namespace {
 // X25519's secret keys are multiples of the cofactor (RFC 7748, section 6.1); one known key finds
 // it. Neighbours would refuse it only after the roster is frozen.
 absl::Status CheckOrder(const Advert& advert) {
-  std::array<uint8_t, kSecretBytes> probe;
-  probe.fill(0x55);
-  const bool usable = PairMaskKey(Digest(), MaskSecretKey(probe), 0, advert.mask_key, 1).ok() &&
-                      BoxKey(Digest(), SharingSecretKey(probe), advert.sharing_key, 0, 1).ok();
+  static const X25519Key kProbe = [] {
+    std::array<uint8_t, kSecretBytes> secret;
+    secret.fill(0x55);
+    return X25519Key(secret);
+  }();
+  const bool usable =
+      kProbe.Agree(advert.mask_key).has_value() && kProbe.Agree(advert.sharing_key).has_value();
   if (usable) return absl::OkStatus();
   return absl::InvalidArgumentError(StrCat("client '", advert.client.value(),
                                            "' advertises a key of small order, which keeps no "

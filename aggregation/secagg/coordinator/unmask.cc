@@ -112,7 +112,7 @@ absl::StatusOr<std::vector<SignedMask>> MasksToUndo(const UnmaskInput& input, un
   const Digest& sid = roster.sid();
   SecretRecovery recovery(input);
   std::vector<SignedMask> masks;
-  std::map<uint32_t, MaskSecretKey> keys;  // of those that dropped out
+  std::map<uint32_t, MaskAgreements> keys;  // of those that dropped out
   std::vector<Leftover> leftovers;
   for (uint32_t index = 0; index < roster.size(); ++index) {
     if (!Contains(input.sharers, index) || !NeedsSecret(roster, input.survivors, index)) continue;
@@ -121,8 +121,8 @@ absl::StatusOr<std::vector<SignedMask>> MasksToUndo(const UnmaskInput& input, un
       masks.push_back({.key = SelfMaskKey(sid, seed, index), .subtract = true});
       continue;
     }
-    MUSTER_ASSIGN_OR_RETURN(MaskSecretKey key, recovery.KeyOf(index));
-    keys.emplace(index, std::move(key));
+    MUSTER_ASSIGN_OR_RETURN(const MaskSecretKey key, recovery.KeyOf(index));
+    keys.emplace(index, MaskAgreements(key));
     for (const uint32_t neighbour : roster.graph().NeighboursOf(index)) {
       if (Contains(input.survivors, neighbour)) leftovers.push_back({index, neighbour});
     }

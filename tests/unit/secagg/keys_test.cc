@@ -17,7 +17,7 @@ static_assert(!std::is_copy_constructible_v<MaskSecretKey>);
 static_assert(!std::is_convertible_v<SharingSecretKey, MaskSecretKey>);
 
 std::string Agreed(const std::array<uint8_t, 32>& secret, const PublicKeyBytes& peer) {
-  const auto shared = X25519(secret, peer);
+  const auto shared = X25519Key(secret).Agree(peer);
   return shared.has_value() ? Hex(shared->span()) : "nothing";
 }
 
@@ -34,7 +34,7 @@ TEST(X25519, IterationsOfRfc7748Section52) {
   std::array<uint8_t, 32> k{}, u{};
   k[0] = u[0] = 9;
   for (int i = 1; i <= 1000; ++i) {
-    const auto shared = X25519(k, u);
+    const auto shared = X25519Key(k).Agree(u);
     ASSERT_TRUE(shared.has_value());
     u = k;
     std::ranges::copy(shared->span(), k.begin());
@@ -48,13 +48,13 @@ TEST(X25519, IterationsOfRfc7748Section52) {
 TEST(X25519, DiffieHellmanOfRfc7748Section61) {
   const auto a = Bytes32("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
   const auto b = Bytes32("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
-  EXPECT_EQ(Hex(X25519PublicKey(a)),
+  EXPECT_EQ(Hex(X25519Key(a).PublicKey()),
             "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
-  EXPECT_EQ(Hex(X25519PublicKey(b)),
+  EXPECT_EQ(Hex(X25519Key(b).PublicKey()),
             "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
   const std::string shared = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
-  EXPECT_EQ(Agreed(a, X25519PublicKey(b)), shared);
-  EXPECT_EQ(Agreed(b, X25519PublicKey(a)), shared);
+  EXPECT_EQ(Agreed(a, X25519Key(b).PublicKey()), shared);
+  EXPECT_EQ(Agreed(b, X25519Key(a).PublicKey()), shared);
 }
 
 std::string HkdfHex(std::string_view salt, std::string_view input, std::string_view info,
@@ -123,40 +123,41 @@ class KeysTest : public testing::Test {
 TEST_F(KeysTest, KeysOfSmallOrderAreRefused) {
   ERR_clear_error();
   for (const PublicKeyBytes& peer : SmallOrderKeys()) {
-    EXPECT_EQ(PairMaskKey(sid_, mask_a_, 0, peer, 1).status().code(),
+    EXPECT_EQ(PairMaskKey(sid_, MaskAgreements(mask_a_), 0, peer, 1).status().code(),
               absl::StatusCode::kInvalidArgument)
         << Hex(peer);
-    EXPECT_EQ(BoxKey(sid_, box_a_, peer, 0, 1).status().code(), absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(BoxKey(sid_, SharingAgreements(box_a_), peer, 0, 1).status().code(),
+              absl::StatusCode::kInvalidArgument)
         << Hex(peer);
   }
   EXPECT_EQ(ERR_peek_error(), 0u);  // nothing stays for a TLS connection to trip over
 }
 
 TEST_F(KeysTest, BothSidesDeriveTheSamePairMask) {
-  const auto from_a = PairMaskKey(sid_, mask_a_, 3, PublicKeyOf(mask_b_), 8);
-  const auto from_b = PairMaskKey(sid_, mask_b_, 8, PublicKeyOf(mask_a_), 3);
+  const auto from_a = PairMaskKey(sid_, MaskAgreements(mask_a_), 3, PublicKeyOf(mask_b_), 8);
+  const auto from_b = PairMaskKey(sid_, MaskAgreements(mask_b_), 8, PublicKeyOf(mask_a_), 3);
   ASSERT_TRUE(from_a.ok() && from_b.ok());
   EXPECT_TRUE(from_a->ConstantTimeEquals(*from_b));
 }
 
 TEST_F(KeysTest, BothSidesDeriveTheSameBoxKeyForOneDirection) {
-  const auto sealed = BoxKey(sid_, box_a_, PublicKeyOf(box_b_), 3, 8);
-  const auto opened = BoxKey(sid_, box_b_, PublicKeyOf(box_a_), 3, 8);
+  const auto sealed = BoxKey(sid_, SharingAgreements(box_a_), PublicKeyOf(box_b_), 3, 8);
+  const auto opened = BoxKey(sid_, SharingAgreements(box_b_), PublicKeyOf(box_a_), 3, 8);
   ASSERT_TRUE(sealed.ok() && opened.ok());
   EXPECT_TRUE(sealed->ConstantTimeEquals(*opened));
 }
 
 TEST_F(KeysTest, TheTwoDirectionsHaveDifferentBoxKeys) {
-  const auto there = BoxKey(sid_, box_a_, PublicKeyOf(box_b_), 3, 8);
-  const auto back = BoxKey(sid_, box_a_, PublicKeyOf(box_b_), 8, 3);
+  const auto there = BoxKey(sid_, SharingAgreements(box_a_), PublicKeyOf(box_b_), 3, 8);
+  const auto back = BoxKey(sid_, SharingAgreements(box_a_), PublicKeyOf(box_b_), 8, 3);
   ASSERT_TRUE(there.ok() && back.ok());
   EXPECT_FALSE(there->ConstantTimeEquals(*back));
 }
 
 TEST_F(KeysTest, NobodyHasAKeyWithItself) {
-  EXPECT_EQ(PairMaskKey(sid_, mask_a_, 3, PublicKeyOf(mask_b_), 3).status().code(),
+  EXPECT_EQ(PairMaskKey(sid_, MaskAgreements(mask_a_), 3, PublicKeyOf(mask_b_), 3).status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(BoxKey(sid_, box_a_, PublicKeyOf(box_b_), 3, 3).status().code(),
+  EXPECT_EQ(BoxKey(sid_, SharingAgreements(box_a_), PublicKeyOf(box_b_), 3, 3).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
@@ -169,9 +170,9 @@ TEST_F(KeysTest, EveryPurposeIndexAndSessionHasAKeyOfItsOwn) {
   std::set<std::string> keys;
   for (const Digest& sid : {sid_, other_sid_}) {
     for (const auto& [low, high] : {std::pair(3u, 8u), std::pair(3u, 9u), std::pair(4u, 8u)}) {
-      keys.insert(Hex(PairMaskKey(sid, mask, low, peer, high)->span()));
-      keys.insert(Hex(BoxKey(sid, sharing, peer, low, high)->span()));
-      keys.insert(Hex(BoxKey(sid, sharing, peer, high, low)->span()));
+      keys.insert(Hex(PairMaskKey(sid, MaskAgreements(mask), low, peer, high)->span()));
+      keys.insert(Hex(BoxKey(sid, SharingAgreements(sharing), peer, low, high)->span()));
+      keys.insert(Hex(BoxKey(sid, SharingAgreements(sharing), peer, high, low)->span()));
     }
     for (const uint32_t index : {3u, 4u}) {
       keys.insert(Hex(SelfMaskKey(sid, SelfSeed(bytes.span()), index).span()));
@@ -195,11 +196,12 @@ void ExpectUnrelated(std::span<const uint8_t> a, std::span<const uint8_t> b) {
 }
 
 TEST_F(KeysTest, TheSameIdentitiesHaveUnrelatedKeysInTwoSessions) {
-  const auto pair = PairMaskKey(sid_, mask_a_, 0, PublicKeyOf(mask_b_), 1);
-  const auto other_pair = PairMaskKey(other_sid_, mask_a_, 0, PublicKeyOf(mask_b_), 1);
+  const auto pair = PairMaskKey(sid_, MaskAgreements(mask_a_), 0, PublicKeyOf(mask_b_), 1);
+  const auto other_pair =
+      PairMaskKey(other_sid_, MaskAgreements(mask_a_), 0, PublicKeyOf(mask_b_), 1);
   ExpectUnrelated(pair->span(), other_pair->span());
-  const auto box = BoxKey(sid_, box_a_, PublicKeyOf(box_b_), 0, 1);
-  const auto other_box = BoxKey(other_sid_, box_a_, PublicKeyOf(box_b_), 0, 1);
+  const auto box = BoxKey(sid_, SharingAgreements(box_a_), PublicKeyOf(box_b_), 0, 1);
+  const auto other_box = BoxKey(other_sid_, SharingAgreements(box_a_), PublicKeyOf(box_b_), 0, 1);
   ExpectUnrelated(box->span(), other_box->span());
   const SelfSeed seed(Repeated(9));
   ExpectUnrelated(SelfMaskKey(sid_, seed, 0).span(), SelfMaskKey(other_sid_, seed, 0).span());

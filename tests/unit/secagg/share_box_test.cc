@@ -84,7 +84,7 @@ class ShareBoxTest : public testing::Test {
  protected:
   SharePair Shares() const { return {.self_share = Repeated(1), .key_share = Repeated(2)}; }
   ShareBoxKey KeyFrom(uint32_t sender, uint32_t receiver) const {
-    return *BoxKey(sid_, a_, PublicKeyOf(b_), sender, receiver);
+    return *BoxKey(sid_, SharingAgreements(a_), PublicKeyOf(b_), sender, receiver);
   }
   BoxAddress Address() const {
     return {.sid = sid_, .sender = 3, .receiver = 8, .holder = 5, .commitment = Sha256("b")};
@@ -99,7 +99,7 @@ class ShareBoxTest : public testing::Test {
 TEST_F(ShareBoxTest, TheReceiverOpensWhatTheSenderSealed) {
   const std::string box = SealShares(KeyFrom(3, 8), Address(), Shares());
   EXPECT_EQ(box.size(), kBoxBytes);
-  const auto key = BoxKey(sid_, b_, PublicKeyOf(a_), 3, 8);
+  const auto key = BoxKey(sid_, SharingAgreements(b_), PublicKeyOf(a_), 3, 8);
   const auto opened = OpenShares(*key, Address(), box);
   ASSERT_TRUE(opened.ok()) << opened.status();
   EXPECT_TRUE(opened->self_share.ConstantTimeEquals(Repeated(1)));
