@@ -7,6 +7,7 @@
 #include <array>
 #include <cassert>
 #include <cstdlib>
+#include <tuple>
 #include <utility>
 
 #include "aggregation/secagg/mask_kernels.h"
@@ -79,26 +80,23 @@ class Stream {
   EVP_CIPHER_CTX* context_;
 };
 
-// Keystream of two masks. Wiped at its end.
+// Keystream of masks that are added together. Wiped at its end.
 struct Buffers {
-  ~Buffers() { OPENSSL_cleanse(this, sizeof(*this)); }
-  alignas(64) TileBuffer a, b;
+  ~Buffers() { OPENSSL_cleanse(tiles.data(), sizeof(tiles)); }
+  alignas(64) std::array<TileBuffer, std::tuple_size_v<FourParts>> tiles;
 };
 
-// streams[i] is batch[i]'s.
-void ApplyTile(uint32_t bits, std::span<const SignedMask> batch, std::span<Stream> streams,
-               Buffers& buffers, std::span<uint8_t> tile) {
-  const auto a = std::span(buffers.a).first(tile.size());
-  const auto b = std::span(buffers.b).first(tile.size());
-  size_t i = 0;
-  for (; i + 2 <= batch.size(); i += 2) {
-    streams[i].Next(a);
-    streams[i + 1].Next(b);
-    AddSigned(bits, tile, {a, batch[i].subtract}, {b, batch[i + 1].subtract});
-  }
-  if (i < batch.size()) {
-    streams[i].Next(a);
-    AddSigned(bits, tile, {a, batch[i].subtract}, {std::span(kZeros).first(tile.size())});
+// Streams of one sign, over one tile.
+void ApplyTile(uint32_t bits, std::span<Stream> streams, bool subtract, Buffers& buffers,
+               std::span<uint8_t> tile) {
+  FourParts parts;
+  for (size_t i = 0; i < streams.size(); i += parts.size()) {
+    for (size_t j = 0; j < parts.size(); ++j) {
+      const bool there = i + j < streams.size();
+      if (there) streams[i + j].Next(std::span(buffers.tiles[j]).first(tile.size()));
+      parts[j] = there ? buffers.tiles[j].data() : kZeros.data();
+    }
+    AddFour(bits, tile, parts, subtract);
   }
 }
 
@@ -119,23 +117,31 @@ PortableMasks::PortableMasks(MaskCipher cipher, uint32_t ring_bits, std::vector<
     : cipher_(cipher),
       bits_(ring_bits),
       masks_(std::move(masks)),
-      evp_(std::make_unique<Evp>(cipher)) {}
+      evp_(std::make_unique<Evp>(cipher)) {
+  const auto subtracted = std::partition(masks_.begin(), masks_.end(),
+                                         [](const SignedMask& mask) { return !mask.subtract; });
+  subtracted_ = static_cast<size_t>(masks_.end() - subtracted);
+}
 
 PortableMasks::~PortableMasks() = default;
 
 void PortableMasks::Apply(uint64_t first_group, std::span<uint8_t> groups) const {
   assert(groups.size() % kGroupBytes == 0);
-  const uint64_t offset = first_group * kGroupBytes;
   std::vector<Stream> streams(std::min(kStreams, masks_.size()));
   Buffers buffers;
-  for (size_t begin = 0; begin < masks_.size(); begin += streams.size()) {
-    const size_t n = std::min(streams.size(), masks_.size() - begin);
-    const auto batch = std::span(masks_).subspan(begin, n);
-    for (size_t i = 0; i < n; ++i) streams[i].Start(evp_->cipher, cipher_, batch[i].key, offset);
+  for (auto masks = std::span(masks_); !masks.empty();) {
+    const bool subtract = masks.front().subtract;
+    const size_t of_one_sign = subtract ? masks.size() : masks.size() - subtracted_;
+    const auto batch = masks.first(std::min(streams.size(), of_one_sign));
+    const auto open = std::span(streams).first(batch.size());
+    for (size_t i = 0; i < batch.size(); ++i) {
+      open[i].Start(evp_->cipher, cipher_, batch[i].key, first_group * kGroupBytes);
+    }
     for (size_t at = 0; at < groups.size(); at += kPortableTileBytes) {
-      ApplyTile(bits_, batch, streams, buffers,
+      ApplyTile(bits_, open, subtract, buffers,
                 groups.subspan(at, std::min(kPortableTileBytes, groups.size() - at)));
     }
+    masks = masks.subspan(batch.size());
   }
 }
 

@@ -10,9 +10,9 @@
 
 namespace muster::secagg {
 
-// The vector's tile, the keystream and the zeros that EVP encrypts stay in the first-level cache
-// together.
-inline constexpr size_t kPortableTileBytes = 8u << 10;
+// Four tiles of keystream, the vector's own and the zeros that EVP encrypts stay in the
+// second-level cache together; smaller ones cost more in calls than they save in misses.
+inline constexpr size_t kPortableTileBytes = 16u << 10;
 
 // Immutable, thread-safe.
 class PortableMasks {
@@ -27,7 +27,8 @@ class PortableMasks {
   struct Evp;
   MaskCipher cipher_;
   uint32_t bits_;
-  std::vector<SignedMask> masks_;
+  std::vector<SignedMask> masks_;  // those that are added, then
+  size_t subtracted_ = 0;          // this many
   std::unique_ptr<Evp> evp_;
 };
 

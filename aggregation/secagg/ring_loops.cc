@@ -40,18 +40,25 @@ MUSTER_INLINE void Add(uint8_t* __restrict to, const uint8_t* __restrict from, s
   }
 }
 
-// -x is ~x + 1: a sign is a mask to XOR with and a constant to add.
-template <typename T>
-MUSTER_INLINE void AddTwo(uint8_t* __restrict to, const uint8_t* __restrict a, bool minus_a,
-                          const uint8_t* __restrict b, bool minus_b, size_t bytes) {
-  const T flip_a = static_cast<T>(minus_a ? ~T{0} : T{0});
-  const T flip_b = static_cast<T>(minus_b ? ~T{0} : T{0});
-  const T ones = static_cast<T>((minus_a ? 1 : 0) + (minus_b ? 1 : 0));
+template <typename T, bool kSubtract>
+MUSTER_INLINE void Four(uint8_t* __restrict to, const uint8_t* __restrict a,
+                        const uint8_t* __restrict b, const uint8_t* __restrict c,
+                        const uint8_t* __restrict d, size_t bytes) {
   for (size_t i = 0; i < bytes; i += sizeof(T)) {
-    const T x = static_cast<T>(Load<T>(a + i) ^ flip_a);
-    const T y = static_cast<T>(Load<T>(b + i) ^ flip_b);
-    Store(static_cast<T>(Load<T>(to + i) + ones + x + y), to + i);
+    const T ab = static_cast<T>(Load<T>(a + i) + Load<T>(b + i));
+    const T cd = static_cast<T>(Load<T>(c + i) + Load<T>(d + i));
+    const T sum = static_cast<T>(ab + cd);
+    const T old = Load<T>(to + i);
+    Store(static_cast<T>(kSubtract ? old - sum : old + sum), to + i);
   }
+}
+
+template <bool kSubtract>
+MUSTER_INLINE void FourOf(uint32_t bits, uint8_t* to, const FourParts& parts, size_t bytes) {
+  const auto [a, b, c, d] = parts;
+  if (bits == 16) return Four<uint16_t, kSubtract>(to, a, b, c, d, bytes);
+  if (bits == 32) return Four<uint32_t, kSubtract>(to, a, b, c, d, bytes);
+  Four<uint64_t, kSubtract>(to, a, b, c, d, bytes);
 }
 
 MUSTER_CLONES
@@ -62,11 +69,9 @@ void AddLoop(uint32_t bits, uint8_t* to, const uint8_t* from, size_t bytes) {
 }
 
 MUSTER_CLONES
-void AddTwoLoop(uint32_t bits, uint8_t* to, const uint8_t* a, bool minus_a, const uint8_t* b,
-                bool minus_b, size_t bytes) {
-  if (bits == 16) return AddTwo<uint16_t>(to, a, minus_a, b, minus_b, bytes);
-  if (bits == 32) return AddTwo<uint32_t>(to, a, minus_a, b, minus_b, bytes);
-  AddTwo<uint64_t>(to, a, minus_a, b, minus_b, bytes);
+void AddFourLoop(uint32_t bits, uint8_t* to, const FourParts& parts, bool subtract, size_t bytes) {
+  if (subtract) return FourOf<true>(bits, to, parts, bytes);
+  FourOf<false>(bits, to, parts, bytes);
 }
 
 // Whole vectors of 32-bit signed integers convert to and from double at once; 64-bit ones, and
@@ -115,11 +120,9 @@ void AddElements(uint32_t bits, std::span<uint8_t> to, std::span<const uint8_t> 
   AddLoop(bits, to.data(), from.data(), to.size());
 }
 
-void AddSigned(uint32_t bits, std::span<uint8_t> to, SignedElements a, SignedElements b) {
+void AddFour(uint32_t bits, std::span<uint8_t> to, const FourParts& parts, bool subtract) {
   assert(to.size() % (bits / 8) == 0);
-  assert(a.elements.size() == to.size() && b.elements.size() == to.size());
-  AddTwoLoop(bits, to.data(), a.elements.data(), a.subtract, b.elements.data(), b.subtract,
-             to.size());
+  AddFourLoop(bits, to.data(), parts, subtract, to.size());
 }
 
 int64_t LoadElement(uint32_t bits, const uint8_t* at) {

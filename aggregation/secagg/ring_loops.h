@@ -1,6 +1,7 @@
 // The inner loops over ring elements: little endian, of 16, 32 or 64 bits, at any address.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,13 +11,10 @@ namespace muster::secagg {
 // to[i] += from[i] in Z_2^bits. Equal sizes, whole elements, no overlap.
 void AddElements(uint32_t bits, std::span<uint8_t> to, std::span<const uint8_t> from);
 
-struct SignedElements {
-  std::span<const uint8_t> elements;
-  bool subtract = false;
-};
-// to[i] += a[i] + b[i], each with its sign. Two at a time, because the vector's own loads and
-// stores are what a single addition costs.
-void AddSigned(uint32_t bits, std::span<uint8_t> to, SignedElements a, SignedElements b);
+// to[i] += the sum of the four parts' elements i, or -= it. Four at a time, because the vector's
+// own loads and stores are what a single addition costs.
+using FourParts = std::array<const uint8_t*, 4>;  // each of to.size() bytes, no overlap with `to`
+void AddFour(uint32_t bits, std::span<uint8_t> to, const FourParts& parts, bool subtract);
 
 int64_t LoadElement(uint32_t bits, const uint8_t* at);         // sign-extended
 void StoreElement(uint32_t bits, int64_t value, uint8_t* at);  // its lowest bits
