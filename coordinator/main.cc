@@ -1,8 +1,16 @@
 // muster-coordinator. commands/ has its command line, serve.cc wires the parts together.
 #include <iostream>
 
+#include "absl/synchronization/mutex.h"
 #include "coordinator/commands/command.h"
 
+// Read by jemalloc before main. Few arenas, and memory that nobody used for a second goes back: what
+// a large round took is not kept until the next one.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 int main(int argc, char** argv) {
+  // Distributions compile Abseil with its search for deadlocks, at a tenth of what gRPC costs.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   return muster::commands::Run({argv + 1, argv + argc}, std::cout, std::cerr);
 }
