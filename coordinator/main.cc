@@ -4,8 +4,8 @@
 #include "absl/synchronization/mutex.h"
 #include "coordinator/commands/command.h"
 
-// Read by jemalloc before main. Few arenas, and memory that nobody used for a second goes back: what
-// a large round took is not kept until the next one.
+// Read by jemalloc before main. Few arenas, and memory that nobody used for a second goes back:
+// what a large round took is not kept until the next one.
 extern "C" const char* malloc_conf;
 const char* malloc_conf = "narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0";
 
