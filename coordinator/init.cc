@@ -27,7 +27,9 @@ absl::StatusOr<std::string> InitCoordinator(const std::filesystem::path& state_d
   // What the first start would have to make durable before it could answer.
   MUSTER_RETURN_IF_ERROR(OpenStore(store_url, state_dir).status());
   MUSTER_RETURN_IF_ERROR(OpenDirectoryBlobs(state_dir / kBlobFolder).status());
-  MUSTER_RETURN_IF_ERROR(StagingArea::Open(state_dir / kStagingFolder).status());
+  MUSTER_RETURN_IF_ERROR(AtRestKeys::Create(state_dir / kAtRestKeyFile, random));
+  MUSTER_ASSIGN_OR_RETURN(const auto keys, AtRestKeys::Open(state_dir / kAtRestKeyFile));
+  MUSTER_RETURN_IF_ERROR(StagingArea::OpenSealed(state_dir / kStagingFolder, keys).status());
   return ReadCaPin(state_dir);
 }
 

@@ -8,9 +8,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "coordinator/blobs/at_rest/sealed_blobs.h"
 #include "coordinator/blobs/open_blobs.h"
 #include "coordinator/drive/device_notary.h"
 #include "coordinator/drive/dispatch.h"
+#include "coordinator/drive/housekeeper.h"
 #include "coordinator/drive/intake.h"
 #include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/tasks.h"
@@ -21,8 +23,10 @@
 #include "coordinator/listen/activation.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/store/open_store.h"
+#include "coordinator/upkeep/backup.h"
 #include "coordinator/wait_for_stop.h"
 #include "models/package/package.h"
+#include "proto/core/audit_limits.h"
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
 #include "proto/core/log.h"
@@ -43,6 +47,14 @@ sigset_t BlockStopSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
+}
+
+absl::Status RefuseHalfARestore(const std::filesystem::path& state_dir) {
+  std::error_code error;
+  if (!std::filesystem::exists(state_dir / kRestoringFile, error)) return absl::OkStatus();
+  return absl::FailedPreconditionError("a restore into " + state_dir.string() +
+                                       " was stopped in the middle; empty the folder and run"
+                                       " `muster-coordinator restore` again");
 }
 
 absl::StatusOr<CertificateAuthority> OpenAuthority(const std::filesystem::path& state_dir) {
@@ -90,6 +102,38 @@ absl::Status WriteRunFile(const ServeOptions& options, int port, int http_port) 
   return WriteFileDurably(file, run.dump() + "\n");
 }
 
+absl::Status Collect(const ServeOptions& options, DriveContext& drive,
+                     const PackageVerifier& verifier, std::stop_token stop) {
+  MUSTER_ASSIGN_OR_RETURN(const GarbageReport report,
+                          CollectGarbage({.store = drive.store,
+                                          .blobs = drive.blobs,
+                                          .staging = &drive.staging,
+                                          .verifier = verifier,
+                                          .audit_writer = drive.options.replica,
+                                          .actor = "coordinator/gc",
+                                          .stop = std::move(stop)},
+                                         options.garbage, drive.clock.Now()));
+  LogInfo("garbage collected", {{"versions", report.versions},
+                                {"blobs", report.blobs},
+                                {"blob_bytes", report.blob_bytes},
+                                {"uploads", report.uploads}});
+  return absl::OkStatus();
+}
+
+// How long a collection that fell due may wait; the task runner says when it does.
+constexpr Duration kLookForCollection = std::chrono::seconds(1);
+
+std::vector<Chore> ChoresFor(const ServeOptions& options, DriveContext& drive, RefusalLog& refusals,
+                             const PackageVerifier& verifier, TaskRunner& tasks) {
+  return {{.name = "refusals",
+           .every = limits::kRefusalWindow,
+           .run = [&refusals](std::stop_token) { return refusals.Flush(false); }},
+          {.name = "gc", .every = kLookForCollection, .run = [&](std::stop_token stop) {
+             if (!tasks.TakeCollection()) return absl::OkStatus();
+             return Collect(options, drive, verifier, std::move(stop));
+           }}};
+}
+
 }  // namespace
 
 absl::Status Serve(const ServeOptions& options) {
@@ -98,15 +142,20 @@ absl::Status Serve(const ServeOptions& options) {
   AllowDescriptors(options.max_connections);
   SystemClock clock;
   SystemRandom random;
+  MUSTER_RETURN_IF_ERROR(RefuseHalfARestore(options.state_dir));
   MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority, OpenAuthority(options.state_dir));
   MUSTER_ASSIGN_OR_RETURN(const PackageSigner signer,
                           PackageSigner::Open(options.state_dir / kPackageKeyFile));
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StateStore> store,
-                          OpenStore(options.store_url, options.state_dir));
+                          OpenStore(options.store_url, options.state_dir, options.migrate));
+  MUSTER_ASSIGN_OR_RETURN(const auto at_rest_keys,
+                          AtRestKeys::Open(options.state_dir / kAtRestKeyFile));
   BlobPlaces places = options.blobs;
   places.blob_folder = options.state_dir / kBlobFolder;
   places.staging_folder = options.state_dir / kStagingFolder;
+  places.at_rest_keys = at_rest_keys;
   MUSTER_ASSIGN_OR_RETURN(const OpenedBlobs opened, OpenBlobs(places));
+  const std::unique_ptr<BlobStore> sealed = MakeSealedBlobs(*opened.blobs, at_rest_keys);
   MUSTER_ASSIGN_OR_RETURN(
       const ServerCredential credential,
       authority.IssueServer(options.hosts, kServerCertificateLifetime, clock.Now()));
@@ -126,12 +175,14 @@ absl::Status Serve(const ServeOptions& options) {
                      .notary = notary,
                      .rosters = rosters,
                      .wakeups = wakeups,
-                     .options = options.drive};
+                     .options = options.drive,
+                     .sealed = sealed.get()};
   Dispatcher dispatcher(drive);
   UpdateIntake intake(drive);
   wakeups.Start();
   intake.Start();
   TaskRunner tasks(drive, dispatcher);
+  MUSTER_RETURN_IF_ERROR(tasks.PlanCollections(options.gc_every));
   Ticker ticker(drive, tasks);
   RpcCounters counters;
   Executor executor(options.threads, options.queue_limit);
@@ -159,14 +210,19 @@ absl::Status Serve(const ServeOptions& options) {
     probed_http = http.get();
   }
   tasks.Start();
+  RefusalLog& refusals = edge.refusals();
+  MUSTER_ASSIGN_OR_RETURN(const PackageVerifier verifier,
+                          PackageVerifier::FromPublicKeyPem(signer.public_key_pem()));
+  const Housekeeper housekeeper(ChoresFor(options, drive, refusals, verifier, tasks));
   const int http_port = http != nullptr ? http->port() : 0;
   MUSTER_RETURN_IF_ERROR(WriteRunFile(options, server->port(), http_port));
   LogInfo("serving",
           {{"port", server->port()}, {"http_port", http_port}, {"ca_pin", authority.ca_pin()}});
 
   const Duration grace = WaitForStop(stop_signals, options.idle_exit, options.stop_grace,
-                                     {*server, http.get(), tasks, counters, drive});
+                                     {*server, http.get(), tasks, housekeeper, counters, drive});
   server->Stop(grace);
+  MUSTER_RETURN_IF_ERROR(refusals.Flush(true));
   LogInfo("stopped");
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "coordinator/drive/context.h"
 #include "coordinator/flow/limits.h"
 #include "coordinator/rpc/edge_limits.h"
+#include "coordinator/upkeep/garbage.h"
 #include "proto/core/time.h"
 
 namespace muster {
@@ -33,6 +34,9 @@ struct ServeOptions {
   BlobPlaces blobs;  // its folders are below state_dir
   DirectDownloads direct_downloads;
   DriveOptions drive;
+  bool migrate = true;                         // false: refuse an older schema
+  Duration gc_every = std::chrono::hours(24);  // zero: never
+  GarbagePolicy garbage;
 };
 
 // Blocks until SIGTERM or SIGINT, then stops gracefully; with `idle_exit` also when there was
@@ -44,6 +48,7 @@ absl::Status Serve(const ServeOptions& options);
 // Files and folders below the state folder.
 inline constexpr char kIdentityFolder[] = "identity";  // the CA's key and certificate
 inline constexpr char kPackageKeyFile[] = "package-key.pem";
+inline constexpr char kAtRestKeyFile[] = "at-rest-key";
 inline constexpr char kBlobFolder[] = "blobs";
 inline constexpr char kStagingFolder[] = "staging";
 inline constexpr char kRunFile[] = "coordinator.json";

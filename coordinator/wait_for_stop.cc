@@ -35,7 +35,8 @@ IdleFacts Look(const Served& served, Duration after) {
   facts.open_calls = served.counters.open() + (served.http != nullptr ? served.http->open() : 0);
   facts.quiet = std::chrono::duration_cast<Duration>(
       std::min<std::chrono::steady_clock::duration>(served.counters.quiet(), since_connection));
-  facts.working = served.tasks.working();
+  // In this order: what the tasks hand over is never with neither.
+  facts.working = served.tasks.working() || served.housekeeper.working();
   if (facts.quiet < after) return facts;  // the store need not be asked
   const auto due = NextDue(served.drive);
   if (!due.ok()) facts.working = true;  // a store that is away for a moment is no reason to end

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "coordinator/drive/housekeeper.h"
 #include "coordinator/drive/tasks.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/rpc/server.h"
@@ -15,6 +16,7 @@ struct Served {
   RpcServer& server;
   HttpServer* http;  // may be null
   TaskRunner& tasks;
+  const Housekeeper& housekeeper;
   const RpcCounters& counters;
   DriveContext& drive;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "proto/core/digest.h"
+#include "proto/core/time.h"
 
 namespace muster {
 
@@ -31,6 +33,12 @@ class BlobWriter {
   virtual absl::StatusOr<Digest> Commit() = 0;
 };
 
+struct BlobInfo {
+  Digest digest;
+  uint64_t size = 0;   // bytes that it takes
+  Timestamp modified;  // when it was written or touched last
+};
+
 class BlobStore {
  public:
   virtual ~BlobStore() = default;
@@ -38,6 +46,19 @@ class BlobStore {
   virtual absl::StatusOr<std::unique_ptr<BlobReader>> Open(const Digest& digest) const = 0;
   virtual absl::StatusOr<bool> Has(const Digest& digest) const = 0;
   virtual absl::Status Delete(const Digest& digest) = 0;  // absent is fine
+
+  // For garbage collection, which removes blobs that nothing refers to and that were neither
+  // written nor touched for a while. So whoever is about to refer to a blob that he did not write
+  // himself touches it first. Unimplemented for an adapter that cannot be swept.
+  //
+  // Has(), and the blob counts as written now.
+  virtual absl::StatusOr<bool> Touch(const Digest& digest) { return Has(digest); }
+  // Every blob, in any order. What comes and goes meanwhile may or may not be shown. An error of
+  // `visit` ends it and is the result.
+  virtual absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const;
+  // Deletes the blob unless it was written or touched at `before` or later, also by somebody who
+  // does it at this moment. Returns whether it was deleted.
+  virtual absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before);
 };
 
 absl::StatusOr<Digest> PutBlob(BlobStore& blobs, std::string_view bytes);

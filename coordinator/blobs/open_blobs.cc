@@ -20,7 +20,10 @@ absl::StatusOr<OpenedBlobs> OpenFolders(const BlobPlaces& places) {
   }
   OpenedBlobs opened;
   MUSTER_ASSIGN_OR_RETURN(opened.blobs, OpenDirectoryBlobs(places.blob_folder));
-  MUSTER_ASSIGN_OR_RETURN(opened.staging, StagingArea::Open(places.staging_folder));
+  MUSTER_ASSIGN_OR_RETURN(
+      opened.staging, places.at_rest_keys == nullptr
+                          ? StagingArea::Open(places.staging_folder)
+                          : StagingArea::OpenSealed(places.staging_folder, places.at_rest_keys));
   return opened;
 }
 
@@ -44,7 +47,7 @@ absl::StatusOr<OpenedBlobs> OpenBlobs(const BlobPlaces& places) {
   }
   OpenedBlobs opened;
   MUSTER_ASSIGN_OR_RETURN(opened.blobs, S3Blobs::Open(client));
-  opened.staging = OpenS3Staging(client);
+  opened.staging = OpenS3Staging(client, {}, places.at_rest_keys);
   return opened;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "coordinator/blobs/at_rest/at_rest_keys.h"
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/staging.h"
 
@@ -14,6 +15,7 @@ namespace muster {
 struct BlobPlaces {
   std::string url;  // s3://BUCKET/PREFIX; empty: the two folders
   std::filesystem::path blob_folder, staging_folder;
+  std::shared_ptr<const AtRestKeys> at_rest_keys;  // seal uploads; null: in the clear
   // Only with an s3:// URL. What is empty has the default of S3Options.
   std::string s3_endpoint, s3_public_endpoint, s3_region;
   std::string s3_ca_file, s3_credentials;  // files

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/blobs/at_rest/at_rest_keys.h"
 #include "coordinator/blobs/blob_store.h"
 #include "proto/core/digest.h"
 #include "proto/core/time.h"
@@ -22,6 +23,11 @@ struct StagedUpload {
   bool complete = false;  // held whole; the digest agreed
 };
 
+struct AbandonedUploads {
+  size_t count = 0;
+  uint64_t bytes = 0;  // that they take
+};
+
 struct StagingLimits {
   uint64_t max_bytes_per_owner = 16ull << 30;
   uint32_t max_uploads_per_owner = 16;
@@ -31,6 +37,12 @@ class StagingArea {
  public:
   static absl::StatusOr<std::unique_ptr<StagingArea>> Open(const std::filesystem::path& directory,
                                                            StagingLimits limits = {});
+  // What lies on the disk is sealed with `keys` (at_rest/sealed_format.h): the last segment of an
+  // upload that is not complete may be lost with a crash, and Stat then says so. Files that are not
+  // sealed are removed. FailedPrecondition if a key is missing that sealed one of the uploads.
+  static absl::StatusOr<std::unique_ptr<StagingArea>> OpenSealed(
+      const std::filesystem::path& directory, std::shared_ptr<const AtRestKeys> keys,
+      StagingLimits limits = {});
   virtual ~StagingArea() = default;
 
   // How far the upload is, durably; {0, false} if there is none. Completes it where only that was
@@ -54,6 +66,8 @@ class StagingArea {
   virtual absl::Status Remove(const std::string& owner, const Digest& digest) = 0;
   // Deletes uploads that nobody touched since `before`; returns how many.
   virtual absl::StatusOr<size_t> Sweep(Timestamp before) = 0;
+  // What Sweep would delete.
+  virtual absl::StatusOr<AbandonedUploads> CountAbandoned(Timestamp before) = 0;
 };
 
 }  // namespace muster

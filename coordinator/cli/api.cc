@@ -109,6 +109,8 @@ MUSTER_CLI_CALL(operators, RevokeDevice)
 MUSTER_CLI_CALL(operators, Promote)
 MUSTER_CLI_CALL(operators, GetPromotion)
 MUSTER_CLI_CALL(operators, RollBack)
+MUSTER_CLI_CALL(operators, ListAudit)
+MUSTER_CLI_CALL(operators, VerifyAudit)
 MUSTER_CLI_CALL(blobs, StatUpload)
 #undef MUSTER_CLI_CALL
 

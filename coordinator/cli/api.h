@@ -42,6 +42,8 @@ class Api {
   absl::StatusOr<v1::PromoteResponse> Call(const v1::PromoteRequest& request);
   absl::StatusOr<v1::GetPromotionResponse> Call(const v1::GetPromotionRequest& request);
   absl::StatusOr<v1::RollBackResponse> Call(const v1::RollBackRequest& request);
+  absl::StatusOr<v1::ListAuditResponse> Call(const v1::ListAuditRequest& request);
+  absl::StatusOr<v1::VerifyAuditResponse> Call(const v1::VerifyAuditRequest& request);
   absl::StatusOr<v1::StatUploadResponse> Call(const v1::StatUploadRequest& request);
 
   // Every view of the job until it ends, `on_view` says false, or `stop` is asked for (Cancelled).

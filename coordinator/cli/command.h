@@ -70,6 +70,7 @@ std::vector<Command> FleetCommands();
 std::vector<Command> TokenCommands();
 std::vector<Command> ModelCommands();
 std::vector<Command> PromoteCommands();
+std::vector<Command> AuditCommands();
 std::vector<Command> SecAggCommands();  // secagg plan
 std::vector<Command> AllCommands();
 

@@ -59,7 +59,7 @@ void Meter::Finish(uint64_t total) {
 std::vector<Command> AllCommands() {
   std::vector<Command> all;
   for (auto part : {RunCommands, JobCommands, ModelCommands, PromoteCommands, FleetCommands,
-                    TokenCommands, SecAggCommands, GeneralCommands}) {
+                    TokenCommands, AuditCommands, SecAggCommands, GeneralCommands}) {
     for (Command& command : part()) all.push_back(std::move(command));
   }
   return all;

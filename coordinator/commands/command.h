@@ -60,6 +60,13 @@ const Command& InitCommand();
 const Command& CredentialCommand();
 const Command& ServeCommand();
 const Command& PinCommand();
+const Command& GcCommand();
+const Command& BackupCommand();
+const Command& RestoreCommand();
+const Command& MigrateCommand();
+const Command& DoctorCommand();
+const Command& AtRestKeyNewCommand();
+const Command& AtRestKeyRotateCommand();
 std::vector<const Command*> AllCommands();
 
 std::string ProgramManual();

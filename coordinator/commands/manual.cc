@@ -15,6 +15,7 @@ constexpr size_t kSummaryColumn = 18;
 constexpr char kFiles[] = R"(FILES
     STATE-DIR/identity/         the CA's key (0600) and certificate: keep a copy, offline
     STATE-DIR/package-key.pem   the key that signs packages (0600)
+    STATE-DIR/at-rest-key       seals updates while they lie on the disk (0600)
     STATE-DIR/muster.db         jobs, rounds, devices, models, promotions, usage (SQLite)
     STATE-DIR/blobs/            packages and weights by their SHA-256
     STATE-DIR/staging/          uploads that no round has taken yet

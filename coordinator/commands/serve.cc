@@ -1,8 +1,10 @@
 // muster-coordinator serve
 #include "coordinator/serve.h"
 
+#include "coordinator/commands/blob_options.h"
 #include "coordinator/commands/command.h"
 #include "coordinator/commands/limit_options.h"
+#include "coordinator/commands/retention_options.h"
 #include "proto/core/log.h"
 #include "proto/core/status.h"
 
@@ -46,27 +48,18 @@ po::options_description OptionsFor(ServeOptions& serve) {
       "rate of idle check-ins that the pace aims at")(
       "stop-grace-ms", po::value<int>()->default_value(10'000)->value_name("MS"),
       "time for open calls to end after SIGTERM")("verbose,v", po::bool_switch(),
-                                                  "log debug messages too");
+                                                  "log debug messages too")(
+      "no-migrate", po::bool_switch(), "refuse an older schema instead of migrating it")(
+      "gc-every-hours", po::value<uint32_t>()->default_value(24)->value_name("HOURS"),
+      "how often garbage is collected (see `gc --help`); 0: never");
+  AddRetentionOptions(options);
   options.add(LimitOptions(serve));
   return options;
 }
 
-po::options_description BlobOptionsFor(ServeOptions& serve) {
-  po::options_description options("Blobs in an S3-compatible store");
-  BlobPlaces& blobs = serve.blobs;
-  options.add_options()("blobs", po::value(&blobs.url)->value_name("s3://BUCKET/PREFIX"),
-                        "where blobs and uploads live; default: folders in the state folder")(
-      "s3-endpoint", po::value(&blobs.s3_endpoint)->value_name("URL"),
-      "http(s)://HOST[:PORT] of the store; default: AWS, by region")(
-      "s3-public-endpoint", po::value(&blobs.s3_public_endpoint)->value_name("URL"),
-      "the same, as devices reach it; default: --s3-endpoint")(
-      "s3-region", po::value(&blobs.s3_region)->value_name("REGION"),
-      "default: AWS_REGION, or us-east-1")(
-      "s3-ca-file", po::value(&blobs.s3_ca_file)->value_name("FILE"),
-      "CAs of the store's certificate (PEM); default: the system's")(
-      "s3-credentials", po::value(&blobs.s3_credentials)->value_name("FILE"),
-      "a file as ~/.aws/credentials; default: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
-      "AWS_SESSION_TOKEN")(
+po::options_description BlobOptions(ServeOptions& serve) {
+  po::options_description options = BlobOptionsFor(serve.blobs);
+  options.add_options()(
       "direct-download-bytes",
       po::value(&serve.direct_downloads.above_bytes)
           ->default_value(serve.direct_downloads.above_bytes)
@@ -99,7 +92,7 @@ absl::Status CheckOptions(const ServeOptions& serve) {
 absl::StatusOr<int> RunServe(CommandLine& line) {
   ServeOptions serve;
   po::options_description options = OptionsFor(serve);
-  options.add(BlobOptionsFor(serve));
+  options.add(BlobOptions(serve));
   if (!line.Parse(options)) return kExitDone;
   serve.state_dir = line.Get<std::string>("state-dir");
   if (line.Has("run-file")) serve.run_file = line.Get<std::string>("run-file");
@@ -110,6 +103,9 @@ absl::StatusOr<int> RunServe(CommandLine& line) {
   MUSTER_RETURN_IF_ERROR(ReadLimits(line, serve));
   serve.direct_downloads.lifetime =
       std::chrono::seconds(line.Get<int64_t>("direct-download-seconds"));
+  serve.migrate = !line.Get<bool>("no-migrate");
+  serve.gc_every = std::chrono::hours(line.Get<uint32_t>("gc-every-hours"));
+  MUSTER_ASSIGN_OR_RETURN(serve.garbage, RetentionFrom(line));
   MUSTER_RETURN_IF_ERROR(CheckOptions(serve));
   if (line.Get<bool>("verbose")) SetLogLevel(LogLevel::kDebug);
   MUSTER_RETURN_IF_ERROR(Serve(serve));

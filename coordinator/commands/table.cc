@@ -4,7 +4,9 @@ namespace muster::commands {
 
 // In the order of the manual page.
 std::vector<const Command*> AllCommands() {
-  return {&InitCommand(), &CredentialCommand(), &ServeCommand(), &PinCommand()};
+  return {&InitCommand(),   &CredentialCommand(),   &ServeCommand(),          &PinCommand(),
+          &BackupCommand(), &RestoreCommand(),      &MigrateCommand(),        &DoctorCommand(),
+          &GcCommand(),     &AtRestKeyNewCommand(), &AtRestKeyRotateCommand()};
 }
 
 }  // namespace muster::commands

@@ -50,6 +50,10 @@ struct DriveContext {
   SecAggRosters& rosters;
   WakeUps& wakeups;
   DriveOptions options;
+  BlobStore* sealed = nullptr;  // seals what lies on the disk; null: `blobs`, in the clear
+
+  // Partial sums of updates.
+  BlobStore& sums() const { return sealed == nullptr ? blobs : *sealed; }
 };
 
 // Who has to be woken once the transaction is durable. Only hints: whoever misses one polls.

@@ -15,17 +15,19 @@ absl::StatusOr<std::optional<DeviceRecord>> FindEvaluator(const StoreReader& rea
                                                           const Selector& selector, Timestamp now,
                                                           Duration presence) {
   std::optional<DeviceRecord> best;
-  Page page{.limit = limits::kMaxPageSize};
-  while (true) {
-    MUSTER_ASSIGN_OR_RETURN(auto devices, reader.ListDevices(page));
-    for (DeviceRecord& device : devices) {
-      page.after = device.id.value();
-      if (device.revoked || !selector.Matches(device.labels)) continue;
-      if (!device.eligibility.has_data || device.last_seen + presence < now) continue;
-      if (!best || best->last_seen < device.last_seen) best = std::move(device);
+  // The one seen last; of several, the first by id.
+  const auto better = [&](const DeviceRecord& device) {
+    if (!best || best->last_seen != device.last_seen) {
+      return !best || best->last_seen < device.last_seen;
     }
-    if (devices.size() < page.limit) return best;
-  }
+    return device.id < best->id;
+  };
+  MUSTER_RETURN_IF_ERROR(reader.VisitDevicesSeen(now - presence, [&](DeviceRecord&& device) {
+    const bool fits = !device.revoked && selector.Matches(device.labels);
+    if (fits && device.eligibility.has_data && better(device)) best = std::move(device);
+    return absl::OkStatus();
+  }));
+  return best;
 }
 
 // The attempt of round `number` that was committed.

@@ -199,7 +199,7 @@ absl::Status CloseRound(DriveContext& context, const TaskRecord& task) {
                               {"model", model.id.ToString()},
                               {"clients", aggregating->reported},
                               {"weights", applied->weights.hex()}});
-  for (const Digest& part : loaded.parts) context.blobs.Delete(part).IgnoreError();
+  for (const Digest& part : loaded.parts) context.sums().Delete(part).IgnoreError();
   return absl::OkStatus();
 }
 

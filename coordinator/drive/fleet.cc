@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "coordinator/drive/audit.h"
 #include "coordinator/drive/offers.h"
 #include "coordinator/drive/transitions.h"
 #include "proto/core/status.h"
@@ -12,6 +13,12 @@ namespace {
 
 constexpr size_t kDeviceSuffixBytes = 5;
 constexpr char kServingJob[] = "serving";
+
+std::string TokenSubject(const TokenRecord& token) { return StrCat("token/", token.id.value()); }
+std::string DeviceSubject(const DeviceId& id) { return StrCat("device/", id.value()); }
+std::string CertificateDetail(const IssuedCertificate& issued) {
+  return StrCat("serial=", issued.serial, " until=", issued.not_after.ToString());
+}
 
 // Says the same for an unknown token and a wrong secret, and compares in constant time.
 absl::StatusOr<TokenRecord> CheckToken(const StoreReader& reader, const ParsedToken& presented,
@@ -42,7 +49,7 @@ absl::StatusOr<TokenRecord> CheckToken(const StoreReader& reader, const ParsedTo
 }  // namespace
 
 absl::StatusOr<MintedToken> CreateToken(DriveContext& context, uint32_t uses, Duration ttl,
-                                        const Labels& labels) {
+                                        const Labels& labels, const std::string& by) {
   MUSTER_RETURN_IF_ERROR(ValidateLabels(labels));
   JoinToken token = MintJoinToken(context.random);
   const Timestamp now = context.clock.Now();
@@ -53,18 +60,28 @@ absl::StatusOr<MintedToken> CreateToken(DriveContext& context, uint32_t uses, Du
                                 .created = now,
                                 .expires = now + ttl,
                                 .labels = labels}};
-  MUSTER_RETURN_IF_ERROR(
-      Transact(context, [&](StoreTx& tx, AfterCommit&) { return tx.PutToken(minted.record); }));
+  MUSTER_RETURN_IF_ERROR(Transact(context, [&](StoreTx& tx, AfterCommit&) -> absl::Status {
+    MUSTER_RETURN_IF_ERROR(tx.PutToken(minted.record));
+    return Audit(tx, context,
+                 {.actor = by,
+                  .action = audit::kTokenCreate,
+                  .subject = TokenSubject(minted.record),
+                  .detail = StrCat("uses=", uses, " expires=", minted.record.expires.ToString(),
+                                   " labels=", FormatLabels(labels))});
+  }));
   return minted;
 }
 
-absl::StatusOr<TokenRecord> RevokeToken(DriveContext& context, const TokenId& id) {
+absl::StatusOr<TokenRecord> RevokeToken(DriveContext& context, const TokenId& id,
+                                        const std::string& by) {
   TokenRecord token;
   MUSTER_RETURN_IF_ERROR(Transact(context, [&](StoreTx& tx, AfterCommit&) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(token, tx.FindToken(id));
     if (token.revoked) return absl::OkStatus();
     token.revoked = true;
-    return tx.PutToken(token);
+    MUSTER_RETURN_IF_ERROR(tx.PutToken(token));
+    return Audit(tx, context,
+                 {.actor = by, .action = audit::kTokenRevoke, .subject = TokenSubject(token)});
   }));
   return token;
 }
@@ -98,7 +115,12 @@ absl::StatusOr<Enrolled> Enrol(DriveContext& context, const CertificateAuthority
     ++token.used;
     MUSTER_RETURN_IF_ERROR(tx.PutToken(token));
     enrolled.device = device;
-    return absl::OkStatus();
+    return Audit(tx, context,
+                 {.actor = TokenSubject(token),
+                  .action = audit::kDeviceEnrol,
+                  .subject = DeviceSubject(id),
+                  .detail = StrCat("labels=", FormatLabels(device.labels), " ",
+                                   CertificateDetail(enrolled.certificate))});
   }));
   return enrolled;
 }
@@ -114,13 +136,18 @@ absl::StatusOr<IssuedCertificate> RenewDevice(DriveContext& context,
                             authority.SignDeviceCsr(csr_der, id, lifetime, context.clock.Now()));
     device.certificate_serial = issued.serial;
     device.certificate_expires = issued.not_after;
-    return tx.PutDevice(device);
+    MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
+    return Audit(tx, context,
+                 {.actor = DeviceSubject(id),
+                  .action = audit::kDeviceRenew,
+                  .subject = DeviceSubject(id),
+                  .detail = CertificateDetail(issued)});
   }));
   return issued;
 }
 
 absl::StatusOr<DeviceRecord> RevokeDevice(DriveContext& context, const DeviceId& id,
-                                          const std::string& reason) {
+                                          const std::string& reason, const std::string& by) {
   DeviceRecord device;
   MUSTER_RETURN_IF_ERROR(Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(device, tx.FindDevice(id));
@@ -128,6 +155,11 @@ absl::StatusOr<DeviceRecord> RevokeDevice(DriveContext& context, const DeviceId&
     device.revoked = true;
     device.revoked_reason = reason;
     MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
+    MUSTER_RETURN_IF_ERROR(Audit(tx, context,
+                                 {.actor = by,
+                                  .action = audit::kDeviceRevoke,
+                                  .subject = DeviceSubject(id),
+                                  .detail = StrCat("reason=", reason)}));
     // Whatever it was asked to do will not be done.
     const Timestamp now = context.clock.Now();
     MUSTER_ASSIGN_OR_RETURN(auto open, tx.ListOpenInvocations(id));

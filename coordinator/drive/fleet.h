@@ -10,13 +10,15 @@
 
 namespace muster {
 
+// `by` is who asks, such as "operator/ada": the audit log keeps it.
 struct MintedToken {
   std::string text;  // told once, never stored
   TokenRecord record;
 };
 absl::StatusOr<MintedToken> CreateToken(DriveContext& context, uint32_t uses, Duration ttl,
-                                        const Labels& labels);
-absl::StatusOr<TokenRecord> RevokeToken(DriveContext& context, const TokenId& id);
+                                        const Labels& labels, const std::string& by);
+absl::StatusOr<TokenRecord> RevokeToken(DriveContext& context, const TokenId& id,
+                                        const std::string& by);
 
 struct Enrolled {
   DeviceRecord device;
@@ -31,7 +33,7 @@ absl::StatusOr<IssuedCertificate> RenewDevice(DriveContext& context,
                                               Duration lifetime, const DeviceId& id,
                                               const std::string& csr_der);
 absl::StatusOr<DeviceRecord> RevokeDevice(DriveContext& context, const DeviceId& id,
-                                          const std::string& reason);
+                                          const std::string& reason, const std::string& by);
 
 // What the device made of its desired state; counts its metering once for each report id.
 absl::Status RecordState(DriveContext& context, const DeviceId& id, const StateReport& report);

@@ -165,7 +165,7 @@ absl::Status UpdateIntake::Load(const PartialSumRecord& durable, const SumShape&
   if (accumulator.sum != nullptr && accumulator.durable == durable) return absl::OkStatus();
   // Nothing yet, or an aborted commit or a replica of the same name moved the durable part.
   accumulator.sum.reset();
-  MUSTER_ASSIGN_OR_RETURN(accumulator.sum, OpenRoundSum(context_.blobs, shape, durable.blob));
+  MUSTER_ASSIGN_OR_RETURN(accumulator.sum, OpenRoundSum(context_.sums(), shape, durable.blob));
   accumulator.durable = durable;
   return absl::OkStatus();
 }
@@ -307,18 +307,18 @@ absl::Status UpdateIntake::TryCommit(const RoundId& id, std::vector<Pending*>& m
   MUSTER_RETURN_IF_ERROR(AddAll(members, accumulator));
   if (members.empty()) return absl::OkStatus();
   PartialSumRecord next = durable;
-  MUSTER_ASSIGN_OR_RETURN(next.blob, accumulator.sum->WriteTo(context_.blobs, context_.random));
+  MUSTER_ASSIGN_OR_RETURN(next.blob, accumulator.sum->WriteTo(context_.sums(), context_.random));
 
   bool refused = false;
   const absl::Status committed = CommitRows(members, next, refused);
   if (!committed.ok()) {
     // After a commit whose answer was lost the blob may be part of the sum.
-    if (refused) context_.blobs.Delete(next.blob).IgnoreError();
+    if (refused) context_.sums().Delete(next.blob).IgnoreError();
     return committed;
   }
   ++next.row_version;
   accumulator.durable = next;
-  if (!durable.blob.empty()) context_.blobs.Delete(durable.blob).IgnoreError();
+  if (!durable.blob.empty()) context_.sums().Delete(durable.blob).IgnoreError();
   for (Pending* member : members) {
     context_.staging.Remove(OwnerOf(member->device), member->offer.update).IgnoreError();
     member->answer(OfferAnswer{Verdict::kAccepted, ""});

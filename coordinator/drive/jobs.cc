@@ -4,6 +4,7 @@
 #include <cmath>
 #include <span>
 
+#include "coordinator/drive/audit.h"
 #include "coordinator/drive/budget.h"
 #include "coordinator/drive/secagg_session.h"
 #include "coordinator/drive/transitions.h"
@@ -21,7 +22,8 @@ constexpr size_t kJobSuffixBytes = 4;
 // Makes sure that the blob is stored: already, or from what the submitter staged.
 absl::Status Settle(DriveContext& context, const std::string& owner, const Digest& digest,
                     std::string_view what) {
-  MUSTER_ASSIGN_OR_RETURN(const bool stored, context.blobs.Has(digest));
+  // Touched, so that garbage collection leaves it until the job refers to it.
+  MUSTER_ASSIGN_OR_RETURN(const bool stored, context.blobs.Touch(digest));
   if (stored) return absl::OkStatus();
   absl::Status moved = context.staging.Promote(owner, digest, context.blobs);
   if (absl::IsNotFound(moved)) {
@@ -180,6 +182,13 @@ absl::StatusOr<SubmittedJob> SubmitJob(DriveContext& context, const JobSpec& spe
   absl::Status stored = Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     MUSTER_RETURN_IF_ERROR(CheckRoom(tx, context.options));
     MUSTER_RETURN_IF_ERROR(tx.PutJob(job));
+    MUSTER_RETURN_IF_ERROR(
+        Audit(tx, context,
+              {.actor = submitted_by,
+               .action = audit::kJobSubmit,
+               .subject = StrCat("job/", job.id.value()),
+               .detail = StrCat("model=", spec.name.value(), " rounds=", spec.rounds,
+                                " aggregation=", DescribeAggregation(spec))}));
     JobRecord written = job;
     ++written.row_version;
     MUSTER_ASSIGN_OR_RETURN(submitted.notices, NoticesFor(tx, spec, now, context.options.presence));
@@ -204,7 +213,8 @@ absl::StatusOr<JobRecord> CancelJob(DriveContext& context, const JobId& id, cons
           StrCat("job ", id.value(), " cannot be cancelled: ", ignored->why));
     }
     MUSTER_ASSIGN_OR_RETURN(job, tx.FindJob(id));
-    return absl::OkStatus();
+    return Audit(tx, context,
+                 {.actor = by, .action = audit::kJobCancel, .subject = StrCat("job/", id.value())});
   }));
   return job;
 }

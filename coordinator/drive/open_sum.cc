@@ -46,7 +46,7 @@ absl::StatusOr<OpenedSum> OpenClear(DriveContext& context, const RoundRecord& ro
     if (sum.second > 0) opened.metrics[name] = sum.first / sum.second;
   }
   const uint64_t size = job.spec.layout.shared_size();
-  MUSTER_ASSIGN_OR_RETURN(const WeightedSum sum, ReadClearSum(context.blobs, parts, size));
+  MUSTER_ASSIGN_OR_RETURN(const WeightedSum sum, ReadClearSum(context.sums(), parts, size));
   opened.mean.resize(size);
   MUSTER_RETURN_IF_ERROR(sum.Mean(opened.mean));
   return opened;
@@ -95,7 +95,7 @@ absl::StatusOr<Session> LoadSession(DriveContext& context, const RoundId& round)
 absl::StatusOr<secagg::RingSum> Unmasked(DriveContext& context, const RoundRecord& round,
                                          const Session& session, std::span<const Digest> parts) {
   MUSTER_ASSIGN_OR_RETURN(secagg::RingSum sum,
-                          ReadMaskedSum(context.blobs, parts, session.params.ring_bits,
+                          ReadMaskedSum(context.sums(), parts, session.params.ring_bits,
                                         secagg::VectorLength(session.params)));
   const secagg::UnmaskInput input{*session.roster, session.record.sharers, session.record.survivors,
                                   session.commitments, session.replies};

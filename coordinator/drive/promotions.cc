@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "coordinator/drive/audit.h"
 #include "coordinator/drive/dispatch.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
@@ -12,6 +13,10 @@ namespace muster {
 namespace {
 
 constexpr size_t kPromotionSuffixBytes = 4;
+
+std::string SubjectOf(const PromotionRecord& record) {
+  return StrCat("model/", record.model.ToString());
+}
 
 absl::StatusOr<PromotionRecord> Find(const StoreReader& reader, const std::string& name,
                                      const std::string& id) {
@@ -109,6 +114,13 @@ absl::StatusOr<Promoted> Promote(DriveContext& context, const ModelVersion& mode
     }
     MUSTER_ASSIGN_OR_RETURN(record.generation, tx.NextGeneration());
     MUSTER_RETURN_IF_ERROR(tx.PutPromotion(record));
+    MUSTER_RETURN_IF_ERROR(
+        Audit(tx, context,
+              {.actor = by,
+               .action = audit::kModelPromote,
+               .subject = SubjectOf(record),
+               .detail = StrCat("promotion=", record.id.value(), " cohort=", cohort.ToString(),
+                                " generation=", record.generation)}));
     MUSTER_RETURN_IF_ERROR(WakeFleet(tx, cohort, after));
     MUSTER_ASSIGN_OR_RETURN(promoted.view, ViewOf(tx, record));
     return absl::OkStatus();
@@ -128,7 +140,7 @@ absl::StatusOr<PromotionView> GetPromotion(const DriveContext& context, const st
 }
 
 absl::StatusOr<PromotionView> RollBack(DriveContext& context, const std::string& name,
-                                       const std::string& id) {
+                                       const std::string& id, const std::string& by) {
   PromotionView view;
   MUSTER_RETURN_IF_ERROR(Transact(context, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(PromotionRecord record, Find(tx, name, id));
@@ -144,6 +156,9 @@ absl::StatusOr<PromotionView> RollBack(DriveContext& context, const std::string&
         MUSTER_RETURN_IF_ERROR(Advance(tx, other, NewerRolledBack{}));
         break;
       }
+      MUSTER_RETURN_IF_ERROR(
+          Audit(tx, context,
+                {.actor = by, .action = audit::kModelRollBack, .subject = SubjectOf(record)}));
       MUSTER_RETURN_IF_ERROR(WakeFleet(tx, record.cohort, after));
     }
     MUSTER_ASSIGN_OR_RETURN(record, tx.FindPromotion(record.id));

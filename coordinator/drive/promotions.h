@@ -28,6 +28,6 @@ absl::StatusOr<PromotionView> GetPromotion(const DriveContext& context, const st
 
 // Its devices return to the promotion that it covered, or to nothing. Repeating it changes nothing.
 absl::StatusOr<PromotionView> RollBack(DriveContext& context, const std::string& name,
-                                       const std::string& id);
+                                       const std::string& id, const std::string& by);
 
 }  // namespace muster

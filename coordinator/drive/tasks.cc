@@ -22,6 +22,7 @@ constexpr Duration kMaxSleep = std::chrono::seconds(1);
 constexpr Duration kRetryDelay = std::chrono::seconds(1);
 constexpr Duration kMaxRetryDelay = std::chrono::minutes(1);
 constexpr Duration kEvaluatorPoll = std::chrono::milliseconds(500);
+constexpr char kCollectGarbageTask[] = "collect-garbage";
 
 }  // namespace
 
@@ -163,8 +164,45 @@ absl::Status TaskRunner::RunOne(const TaskRecord& task) {
         }
         return absl::OkStatus();
       });
+    case TaskKind::kCollectGarbage:
+      return BeginCollection(task);
   }
   return absl::InternalError("a task of unknown kind");
+}
+
+absl::Status TaskRunner::PlanCollections(Duration every) {
+  collect_every_ = every;
+  if (every == Duration::zero()) return absl::OkStatus();  // a row from before goes when it is due
+  const Timestamp latest = context_.clock.Now() + every;
+  const auto planned = [&](const StoreReader& reader) -> absl::StatusOr<bool> {
+    const auto task = reader.FindTask(kCollectGarbageTask);
+    if (absl::IsNotFound(task.status())) return false;
+    MUSTER_RETURN_IF_ERROR(task.status());
+    return task->due <= latest;  // later: it used to be rarer, or the clock was set back
+  };
+  bool good = false;
+  MUSTER_RETURN_IF_ERROR(context_.store.Read([&](const StoreReader& reader) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(good, planned(reader));
+    return absl::OkStatus();
+  }));
+  if (good) return absl::OkStatus();
+  return context_.store.Write([&](StoreTx& tx) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(const bool by_another, planned(tx));
+    if (by_another) return absl::OkStatus();
+    MUSTER_RETURN_IF_ERROR(tx.DeleteTask(kCollectGarbageTask));
+    return tx.AddTask(
+        {.key = kCollectGarbageTask, .kind = TaskKind::kCollectGarbage, .due = latest});
+  });
+}
+
+absl::Status TaskRunner::BeginCollection(const TaskRecord& task) {
+  const bool collects = collect_every_ > Duration::zero();
+  MUSTER_RETURN_IF_ERROR(context_.store.Write([&](StoreTx& tx) {
+    if (!collects) return tx.CompleteTask(task.key, task.fence);
+    return tx.PostponeTask(task.key, task.fence, context_.clock.Now() + collect_every_);
+  }));
+  if (collects) collection_due_ = true;
+  return absl::OkStatus();
 }
 
 // The deadline of a phase. Unmasking asks first whether the shares that came are enough.

@@ -23,6 +23,14 @@ class TaskRunner {
 
   void Start();
 
+  // Garbage collection is due again and again, for one of all runners at a time: a row says when,
+  // so that it is not missed by processes that come and go. It takes longer than a task may, so the
+  // runner only plans the next one; whoever does it takes it over. Zero: never. Before anything
+  // runs.
+  absl::Status PlanCollections(Duration every);
+  // True once for each time that it fell due here.
+  bool TakeCollection() { return collection_due_.exchange(false); }
+
   // Claims and carries out what is due now, some at a time; returns how many. Any thread may.
   absl::StatusOr<size_t> RunDue();
 
@@ -34,7 +42,7 @@ class TaskRunner {
   };
   absl::StatusOr<Ticked> Tick(size_t max_tasks);
 
-  bool working() const { return in_hand_.load() > 0; }
+  bool working() const { return in_hand_.load() > 0 || collection_due_.load(); }
   uint64_t ran() const { return ran_.load(); }  // since it was made
 
  private:
@@ -42,6 +50,7 @@ class TaskRunner {
   void Run();
   absl::Status RunOne(const TaskRecord& task);
   absl::Status EndPhase(StoreTx& tx, AfterCommit& after, RoundRecord& round, Timestamp now);
+  absl::Status BeginCollection(const TaskRecord& task);
   void Retry(const TaskRecord& task, const absl::Status& why);
   void RefreshFleetSize();
 
@@ -53,6 +62,8 @@ class TaskRunner {
   bool nudged_ = false;
   std::atomic<size_t> in_hand_{0};  // calls of RunDue
   std::atomic<uint64_t> ran_{0};
+  Duration collect_every_{0};
+  std::atomic<bool> collection_due_{false};
   std::thread thread_;
 };
 

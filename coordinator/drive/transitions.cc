@@ -155,18 +155,16 @@ absl::StatusOr<std::vector<DeviceRecord>> PresentDevices(const StoreReader& tx, 
                                                          Timestamp now,
                                                          const DriveOptions& options) {
   std::vector<DeviceRecord> present;
-  Page page{.limit = limits::kMaxPageSize};
-  while (true) {
-    MUSTER_ASSIGN_OR_RETURN(std::vector<DeviceRecord> devices, tx.ListDevices(page));
-    for (DeviceRecord& device : devices) {
-      page.after = device.id.value();
-      if (device.last_seen + options.presence < now) continue;
-      if (Participates(spec, device) && IsReady(device.eligibility)) {
-        present.push_back(std::move(device));
-      }
+  MUSTER_RETURN_IF_ERROR(tx.VisitDevicesSeen(now - options.presence, [&](DeviceRecord&& device) {
+    if (Participates(spec, device) && IsReady(device.eligibility)) {
+      present.push_back(std::move(device));
     }
-    if (devices.size() < page.limit) return present;
-  }
+    return absl::OkStatus();
+  }));
+  // By id: which of them are picked must not depend on how the store lists them.
+  std::sort(present.begin(), present.end(),
+            [](const DeviceRecord& a, const DeviceRecord& b) { return a.id < b.id; });
+  return present;
 }
 
 }  // namespace

@@ -56,6 +56,8 @@ constexpr AccessRule kRules[] = {
     Operators("muster.v1.OperatorService/Promote"),
     Operators("muster.v1.OperatorService/GetPromotion"),
     Operators("muster.v1.OperatorService/RollBack"),
+    Operators("muster.v1.OperatorService/ListAudit"),
+    Operators("muster.v1.OperatorService/VerifyAudit"),
 };
 
 bool Allows(const AccessRule& rule, Role role) {

@@ -10,15 +10,20 @@
 namespace muster {
 
 absl::Status Edge::Enter(grpc::CallbackServerContext& context, std::function<void()> work) {
-  MUSTER_RETURN_IF_ERROR(callers_.Meter(context, drive_.clock.Now()));
+  if (const absl::Status metered = callers_.Meter(context, drive_.clock.Now()); !metered.ok()) {
+    const auto caller = callers_.CallerOf(context);
+    std::optional<Principal> principal;
+    if (caller.ok() && *caller) principal = (*caller)->principal;
+    NoteRefusal(context, principal, "", metered);
+    return metered;
+  }
   if (executor_.Post(std::move(work))) return absl::OkStatus();
   return BusyError("the coordinator's queue is full", limits::kBusyRetry);
 }
 
-absl::StatusOr<std::optional<Principal>> Edge::AdmitCaller(grpc::CallbackServerContext& context,
-                                                           std::string_view method) {
+absl::Status Edge::Identify(grpc::CallbackServerContext& context, std::string_view method,
+                            std::optional<Principal>& principal) {
   MUSTER_ASSIGN_OR_RETURN(const std::optional<KnownCaller> caller, callers_.CallerOf(context));
-  std::optional<Principal> principal;
   if (caller) {
     principal = caller->principal;
     // TLS looks at a certificate when a session begins. A connection lives longer than that, and so
@@ -29,17 +34,38 @@ absl::StatusOr<std::optional<Principal>> Edge::AdmitCaller(grpc::CallbackServerC
           caller->not_after.ToString(), "; renew it, or enrol again with a new join token"));
     }
   }
-  MUSTER_RETURN_IF_ERROR(CheckAccess(method, principal));
-  return principal;
+  return CheckAccess(method, principal);
+}
+
+absl::StatusOr<std::optional<Principal>> Edge::AdmitCaller(grpc::CallbackServerContext& context,
+                                                           std::string_view method) {
+  std::optional<Principal> principal;
+  const absl::Status judged = Identify(context, method, principal);
+  if (judged.ok()) return principal;
+  NoteRefusal(context, principal, method, judged);
+  return judged;
 }
 
 absl::StatusOr<std::optional<Principal>> Edge::Admit(grpc::CallbackServerContext& context,
                                                      std::string_view method) {
   MUSTER_ASSIGN_OR_RETURN(std::optional<Principal> caller, AdmitCaller(context, method));
   if (caller && caller->role == Role::kDevice) {
-    MUSTER_RETURN_IF_ERROR(CheckStanding(drive_, DeviceId::Trusted(caller->id)));
+    const absl::Status standing = CheckStanding(drive_, DeviceId::Trusted(caller->id));
+    NoteRefusal(context, caller, method, standing);
+    MUSTER_RETURN_IF_ERROR(standing);
   }
   return caller;
+}
+
+void Edge::NoteRefusal(grpc::CallbackServerContext& context, const std::optional<Principal>& caller,
+                       std::string_view method, const absl::Status& status) {
+  if (status.ok()) return;
+  const std::string peer = context.peer();  // "ipv4:192.0.2.7:4711"
+  refusals_.Note(caller, method, status, std::string_view(peer).substr(0, peer.rfind(':')));
+}
+
+std::string NameOf(const std::optional<Principal>& caller) {
+  return caller ? StrCat(RoleName(caller->role), "/", caller->id) : std::string("anonymous");
 }
 
 }  // namespace muster

@@ -11,12 +11,14 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "coordinator/drive/audit.h"
 #include "coordinator/drive/context.h"
 #include "coordinator/identity/spiffe.h"
 #include "coordinator/rpc/callers.h"
 #include "coordinator/rpc/counters.h"
 #include "coordinator/rpc/edge_limits.h"
 #include "coordinator/rpc/executor.h"
+#include "coordinator/rpc/refusal_log.h"
 #include "proto/transport/retry_hint.h"
 
 namespace muster {
@@ -29,14 +31,16 @@ class Edge {
         executor_(executor),
         counters_(counters),
         callers_(std::move(trust_domain), limits.callers),
-        transfers_(limits.transfers) {}
+        transfers_(limits.transfers),
+        refusals_(drive.store, drive.clock, RefusalsChain(drive.options)) {}
 
   // Onto a thread. Refuses, with a hint when to come back, a caller above its rate and everybody
   // while the queue is full; `work` is not called then.
   absl::Status Enter(grpc::CallbackServerContext& context, std::function<void()> work);
 
   // Role by certificate, which must not have expired, the access table, and a device's standing (a
-  // revoked one is refused here, at its next call). Nothing for anonymous calls.
+  // revoked one is refused here, at its next call). Nothing for anonymous calls. Whom it refuses
+  // goes to the audit log.
   absl::StatusOr<std::optional<Principal>> Admit(grpc::CallbackServerContext& context,
                                                  std::string_view method);
 
@@ -44,6 +48,11 @@ class Edge {
   absl::StatusOr<std::optional<Principal>> AdmitCaller(grpc::CallbackServerContext& context,
                                                        std::string_view method);
 
+  // For refusals that a handler decides, such as of a join token.
+  void NoteRefusal(grpc::CallbackServerContext& context, const std::optional<Principal>& caller,
+                   std::string_view method, const absl::Status& status);
+
+  RefusalLog& refusals() { return refusals_; }
   DriveContext& drive() { return drive_; }
   Executor& executor() { return executor_; }
   RpcCounters& counters() { return counters_; }
@@ -51,12 +60,19 @@ class Edge {
   ByteBudget& transfers() { return transfers_; }
 
  private:
+  absl::Status Identify(grpc::CallbackServerContext& context, std::string_view method,
+                        std::optional<Principal>& principal);
+
   DriveContext& drive_;
   Executor& executor_;
   RpcCounters& counters_;
   Callers callers_;
   ByteBudget transfers_;
+  RefusalLog refusals_;
 };
+
+// "operator/ada"; "anonymous" without a certificate.
+std::string NameOf(const std::optional<Principal>& caller);
 
 // Ends a call whichever way it came to its end: counts it, and tells the caller.
 template <typename Reactor>

@@ -42,6 +42,7 @@ void HeldCall::Admit() {
   auto caller = LookChecksStanding() ? edge_.AdmitCaller(*context_, method_)
                                      : edge_.Admit(*context_, method_);
   if (!caller.ok()) return End(caller.status());
+  caller_ = *caller;
   const auto wait = Open(**caller);
   if (!wait.ok()) {
     // Whoever may not call learns that, and not what was wrong with the call.
@@ -57,7 +58,10 @@ void HeldCall::LookAndWait(WakeUps::Reason reason) {
   const std::string key = Key();
   const uint64_t version = wakeups.version(key);
   const auto news = Look();
-  if (!news.ok()) return End(news.status());
+  if (!news.ok()) {
+    edge_.NoteRefusal(*context_, caller_, method_, news.status());
+    return End(news.status());
+  }
   const auto left = std::chrono::duration_cast<Duration>(until_ - std::chrono::steady_clock::now());
   // Nobody told this process: the others that wait for the same have not heard of it either.
   if (*news && reason == WakeUps::Reason::kTimeout) wakeups.Wake(key);

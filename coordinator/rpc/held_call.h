@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "coordinator/rpc/edge.h"
@@ -43,6 +44,7 @@ class HeldCall : public grpc::ServerUnaryReactor, public std::enable_shared_from
   Edge& edge_;
   grpc::CallbackServerContext* context_;
   const char* method_;
+  std::optional<Principal> caller_;
   const CallTimer timer_;
   std::shared_ptr<HeldCall> self_;
   std::chrono::steady_clock::time_point until_;

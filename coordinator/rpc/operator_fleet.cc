@@ -21,9 +21,9 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::CreateToken(
       edge_, context, "muster.v1.OperatorService/CreateToken",
       [this, request, response](Caller caller) -> absl::Status {
         MUSTER_ASSIGN_OR_RETURN(const TokenOrder order, DecodeCreateToken(*request));
-        MUSTER_ASSIGN_OR_RETURN(
-            const MintedToken minted,
-            muster::CreateToken(edge_.drive(), order.uses, order.ttl, order.labels));
+        MUSTER_ASSIGN_OR_RETURN(const MintedToken minted,
+                                muster::CreateToken(edge_.drive(), order.uses, order.ttl,
+                                                    order.labels, NameOf(caller)));
         response->set_token(minted.text);
         *response->mutable_info() = ViewToken(minted.record);
         LogInfo("join token created", {{"token", minted.record.id.value()}, {"by", caller->id}});
@@ -49,10 +49,10 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::ListTokens(Context* context,
 OperatorServiceImpl::Reactor* OperatorServiceImpl::RevokeToken(
     Context* context, const v1::RevokeTokenRequest* request, v1::RevokeTokenResponse* response) {
   return Unary(edge_, context, "muster.v1.OperatorService/RevokeToken",
-               [this, request, response](Caller) -> absl::Status {
+               [this, request, response](Caller caller) -> absl::Status {
                  MUSTER_ASSIGN_OR_RETURN(const TokenId id, DecodeRevokeToken(*request));
                  MUSTER_ASSIGN_OR_RETURN(const TokenRecord token,
-                                         muster::RevokeToken(edge_.drive(), id));
+                                         muster::RevokeToken(edge_.drive(), id, NameOf(caller)));
                  *response->mutable_info() = ViewToken(token);
                  return absl::OkStatus();
                });
@@ -101,9 +101,9 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::RevokeDevice(
   return Unary(edge_, context, "muster.v1.OperatorService/RevokeDevice",
                [this, request, response](Caller caller) -> absl::Status {
                  MUSTER_ASSIGN_OR_RETURN(const Revocation order, DecodeRevokeDevice(*request));
-                 MUSTER_ASSIGN_OR_RETURN(
-                     const DeviceRecord device,
-                     muster::RevokeDevice(edge_.drive(), order.device, order.reason));
+                 MUSTER_ASSIGN_OR_RETURN(const DeviceRecord device,
+                                         muster::RevokeDevice(edge_.drive(), order.device,
+                                                              order.reason, NameOf(caller)));
                  *response->mutable_device() = ViewDevice(device);
                  LogInfo("device revoked", {{"device", order.device.value()}, {"by", caller->id}});
                  return absl::OkStatus();
@@ -119,7 +119,7 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::Promote(Context* context,
                  MUSTER_ASSIGN_OR_RETURN(
                      const Promoted promoted,
                      muster::Promote(edge_.drive(), {order.name, order.version}, order.cohort,
-                                     order.personalize, caller->id));
+                                     order.personalize, NameOf(caller)));
                  *response->mutable_promotion() = ViewPromotion(promoted.view);
                  response->set_already(promoted.already);
                  return absl::OkStatus();
@@ -143,11 +143,11 @@ OperatorServiceImpl::Reactor* OperatorServiceImpl::RollBack(Context* context,
                                                             const v1::RollBackRequest* request,
                                                             v1::RollBackResponse* response) {
   return Unary(edge_, context, "muster.v1.OperatorService/RollBack",
-               [this, request, response](Caller) -> absl::Status {
+               [this, request, response](Caller caller) -> absl::Status {
                  MUSTER_ASSIGN_OR_RETURN(const PromotionQuery query, DecodeRollBack(*request));
-                 MUSTER_ASSIGN_OR_RETURN(
-                     const PromotionView view,
-                     muster::RollBack(edge_.drive(), query.name.value(), query.id.value()));
+                 MUSTER_ASSIGN_OR_RETURN(const PromotionView view,
+                                         muster::RollBack(edge_.drive(), query.name.value(),
+                                                          query.id.value(), NameOf(caller)));
                  *response->mutable_promotion() = ViewPromotion(view);
                  return absl::OkStatus();
                });

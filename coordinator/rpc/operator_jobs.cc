@@ -17,8 +17,6 @@ namespace {
 
 using Caller = const std::optional<Principal>&;
 
-std::string NameOf(Caller caller) { return std::string(RoleName(caller->role)) + "/" + caller->id; }
-
 }  // namespace
 
 OperatorServiceImpl::Reactor* OperatorServiceImpl::SubmitJob(Context* context,

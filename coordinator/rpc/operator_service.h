@@ -34,6 +34,8 @@ class OperatorServiceImpl final : public v1::OperatorService::CallbackService {
   Reactor* GetPromotion(Context*, const v1::GetPromotionRequest*,
                         v1::GetPromotionResponse*) override;
   Reactor* RollBack(Context*, const v1::RollBackRequest*, v1::RollBackResponse*) override;
+  Reactor* ListAudit(Context*, const v1::ListAuditRequest*, v1::ListAuditResponse*) override;
+  Reactor* VerifyAudit(Context*, const v1::VerifyAuditRequest*, v1::VerifyAuditResponse*) override;
 
  private:
   Edge& edge_;

@@ -187,6 +187,20 @@ v1::UsageRow ViewUsage(const UsageRecord& record) {
   return view;
 }
 
+v1::AuditRow ViewAudit(const AuditRecord& record) {
+  v1::AuditRow view;
+  view.set_chain(record.chain);
+  view.set_number(record.number);
+  view.set_at_unix_us(record.at.unix_us);
+  view.set_actor(record.actor);
+  view.set_action(record.action);
+  view.set_subject(record.subject);
+  view.set_detail(record.detail);
+  view.set_count(record.count);
+  view.set_hash(std::string(record.hash.bytes()));
+  return view;
+}
+
 v1::Promotion ViewPromotion(const PromotionView& promotion) {
   const PromotionRecord& record = promotion.record;
   v1::Promotion view;
@@ -214,8 +228,10 @@ v1::Promotion ViewPromotion(const PromotionView& promotion) {
 absl::StatusOr<v1::Job> SummarizeJob(const StoreReader& reader, const JobRecord& record) {
   Digest weights;
   if (const uint32_t version = LatestVersion(record.state); version > 0) {
-    MUSTER_ASSIGN_OR_RETURN(const ModelRecord model, reader.FindModel({record.spec.name, version}));
-    weights = model.weights;
+    const auto model = reader.FindModel({record.spec.name, version});
+    // An old version may be gone while its job is still listed.
+    if (!model.ok() && !absl::IsNotFound(model.status())) return model.status();
+    if (model.ok()) weights = model->weights;
   }
   return ViewJob(record, weights);
 }

@@ -13,6 +13,7 @@ v1::Model ViewModel(const ModelRecord& record);
 v1::TokenInfo ViewToken(const TokenRecord& record);
 v1::Device ViewDevice(const DeviceRecord& record);
 v1::UsageRow ViewUsage(const UsageRecord& record);
+v1::AuditRow ViewAudit(const AuditRecord& record);
 v1::Promotion ViewPromotion(const PromotionView& view);
 
 // The job with its rounds from number `from_round` on, as GetJob and WatchJob tell it.

@@ -36,6 +36,7 @@ constexpr std::array kTaskKinds = {
     Entry<TaskKind>{TaskKind::kCloseSum, "close-sum"},
     Entry<TaskKind>{TaskKind::kRequestEvaluation, "request-evaluation"},
     Entry<TaskKind>{TaskKind::kEvaluationDeadline, "evaluation-deadline"},
+    Entry<TaskKind>{TaskKind::kCollectGarbage, "collect-garbage"},
 };
 constexpr std::array kPromotionPhases = {
     Entry<PromotionPhase>{PromotionPhase::kRollingOut, "rolling-out"},

@@ -29,13 +29,30 @@ absl::Status CheckStoreUrl(std::string_view url) {
 }
 
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
-                                                      const std::filesystem::path& state_dir) {
+                                                      const std::filesystem::path& state_dir,
+                                                      bool migrate) {
   MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
-  if (IsSqliteInStateDir(url)) return OpenSqliteStore({.directory = state_dir});
+  if (IsSqliteInStateDir(url)) return OpenSqliteStore({.directory = state_dir, .migrate = migrate});
   if (IsSqliteFolder(url)) {
-    return OpenSqliteStore({.directory = url.substr(kSqliteFolder.size())});
+    return OpenSqliteStore({.directory = url.substr(kSqliteFolder.size()), .migrate = migrate});
+  }
+  if (!migrate) {
+    return absl::InvalidArgumentError(
+        "--no-migrate is for SQLite; replicas over PostgreSQL migrate under a lock, one of them");
   }
   return OpenPostgresStore({.url = std::string(url)});
 }
+
+absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
+    std::string_view url, const std::filesystem::path& state_dir) {
+  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
+  if (IsSqliteInStateDir(url)) return OpenSqliteForReading({.directory = state_dir});
+  if (IsSqliteFolder(url)) {
+    return OpenSqliteForReading({.directory = url.substr(kSqliteFolder.size())});
+  }
+  return OpenPostgresStore({.url = std::string(url)});
+}
+
+bool IsSharedStore(std::string_view url) { return IsPostgres(url); }
 
 }  // namespace muster

@@ -79,6 +79,10 @@ class Reads : public Interface {
     return rows_.ListDevices(page);
   }
   absl::StatusOr<size_t> CountDevices() const override { return rows_.CountDevices(); }
+  absl::Status VisitDevicesSeen(Timestamp since,
+                                const StoreReader::OnDevice& visit) const override {
+    return rows_.VisitDevicesSeen(since, visit);
+  }
   absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const override {
     return rows_.FindToken(id);
   }
@@ -106,6 +110,17 @@ class Reads : public Interface {
   absl::StatusOr<std::vector<UsageRecord>> ListUsage(const std::string& job,
                                                      const std::string& device) const override {
     return rows_.ListUsage(job, device);
+  }
+  absl::StatusOr<std::vector<AuditRecord>> ListAudit(const AuditFilter& filter,
+                                                     const Page& page) const override {
+    return rows_.ListAudit(filter, page);
+  }
+  absl::StatusOr<std::vector<AuditRecord>> ReadAuditChain(const std::string& chain, uint64_t after,
+                                                          size_t limit) const override {
+    return rows_.ReadAuditChain(chain, after, limit);
+  }
+  absl::StatusOr<std::vector<AuditChain>> ListAuditChains() const override {
+    return rows_.ListAuditChains();
   }
 
  protected:
@@ -159,6 +174,19 @@ class TxOver : public Reads<StoreTx, Rows> {
     return this->rows_.PostponeTask(key, fence, due);
   }
   absl::Status AddUsage(const UsageRecord& delta) override { return this->rows_.AddUsage(delta); }
+  absl::Status DeleteModel(const ModelVersion& id) override { return this->rows_.DeleteModel(id); }
+  absl::StatusOr<size_t> DeleteInvocations(const JobId& job, size_t limit) override {
+    return this->rows_.DeleteInvocations(job, limit);
+  }
+  absl::StatusOr<size_t> DeleteUsage(const std::string& job) override {
+    return this->rows_.DeleteUsage(job);
+  }
+  absl::Status AppendAudit(const AuditRecord& entry) override {
+    return this->rows_.AppendAudit(entry);
+  }
+  absl::Status PruneAudit(const std::string& chain, uint64_t through) override {
+    return this->rows_.PruneAudit(chain, through);
+  }
   absl::StatusOr<uint64_t> NextGeneration() override { return this->rows_.NextGeneration(); }
 };
 

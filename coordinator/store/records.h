@@ -118,6 +118,7 @@ enum class TaskKind {
   kCloseSum,           // finalize the round: mean, optimizer, new version
   kRequestEvaluation,  // of `model_version`
   kEvaluationDeadline,
+  kCollectGarbage,  // of no round; comes again and again
 };
 std::string_view TaskKindName(TaskKind kind);
 
@@ -212,6 +213,38 @@ struct UsageRecord {
   uint64_t bytes_down = 0;
   uint64_t cold_starts = 0;
   friend bool operator==(const UsageRecord&, const UsageRecord&) = default;
+};
+
+// One line of the audit log: who did what to what. Rows of one chain are numbered from 1, and each
+// hash covers the row and the hash before it, so that a row that was changed or taken out shows.
+struct AuditRecord {
+  std::string chain;  // each writer has its own: nobody waits for another's
+  uint64_t number = 0;
+  Timestamp at;
+  std::string actor;    // "operator/ada", "device/d-1", "token/3f9c2a", "anonymous"
+  std::string action;   // "token.create"
+  std::string subject;  // what it was done to, or empty
+  std::string detail;
+  uint64_t count = 1;  // times that the row sums up
+  Digest hash;
+  friend bool operator==(const AuditRecord&, const AuditRecord&) = default;
+};
+
+// Where a chain begins and ends. Rows up to the anchor were pruned.
+struct AuditChain {
+  std::string chain;
+  uint64_t anchor_number = 0;
+  Digest anchor_hash;
+  uint64_t last_number = 0;
+  Digest last_hash;
+  friend bool operator==(const AuditChain&, const AuditChain&) = default;
+};
+
+// Which rows of the audit log to list; empty texts match all.
+struct AuditFilter {
+  Timestamp since;
+  std::string actor;   // begins with
+  std::string action;  // begins with
 };
 
 }  // namespace muster

@@ -51,6 +51,11 @@ inline absl::Status SurvivorsAreFinal(std::string_view round) {
       StrCat("the survivors of round ", round, " are final: a second set could open one update"));
 }
 
+inline absl::Status NoAuditRow(std::string_view chain, uint64_t number) {
+  return absl::FailedPreconditionError(
+      StrCat("audit chain ", chain, " has no row ", number, "; it can be pruned up to a row"));
+}
+
 // Totals of usage live in signed 64-bit columns.
 inline uint64_t AddSaturating(uint64_t a, uint64_t b) {
   constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();

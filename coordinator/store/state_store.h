@@ -95,6 +95,11 @@ class StoreReader {
   // Ordered by id.
   virtual absl::StatusOr<std::vector<DeviceRecord>> ListDevices(const Page& page) const = 0;
   virtual absl::StatusOr<size_t> CountDevices() const = 0;  // revoked ones too
+  // Every device that was seen at `since` or later, once each, in an order of the store's own.
+  // Costs what these devices cost, however many others there are. An error of `visit` is the
+  // result.
+  using OnDevice = std::function<absl::Status(DeviceRecord&&)>;
+  virtual absl::Status VisitDevicesSeen(Timestamp since, const OnDevice& visit) const = 0;
 
   virtual absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const = 0;
   // Newest first.
@@ -115,6 +120,16 @@ class StoreReader {
   // Ordered by (job, device). Empty job or device: all.
   virtual absl::StatusOr<std::vector<UsageRecord>> ListUsage(const std::string& job,
                                                              const std::string& device) const = 0;
+
+  // Newest first by (time, chain, number). `page.after` is AuditKey() of the last row before.
+  virtual absl::StatusOr<std::vector<AuditRecord>> ListAudit(const AuditFilter& filter,
+                                                             const Page& page) const = 0;
+  // The rows of one chain in order, after number `after`.
+  virtual absl::StatusOr<std::vector<AuditRecord>> ReadAuditChain(const std::string& chain,
+                                                                  uint64_t after,
+                                                                  size_t limit) const = 0;
+  // Ordered by name.
+  virtual absl::StatusOr<std::vector<AuditChain>> ListAuditChains() const = 0;
 };
 
 class StoreTx : public StoreReader {
@@ -160,6 +175,21 @@ class StoreTx : public StoreReader {
   virtual absl::Status AddUsage(const UsageRecord& delta) = 0;
   // Counts up by one, from 1.
   virtual absl::StatusOr<uint64_t> NextGeneration() = 0;
+
+  // What garbage collection lets go. Absent is fine.
+  virtual absl::Status DeleteModel(const ModelVersion& id) = 0;
+  // At most `limit` invocations of the job; returns how many.
+  virtual absl::StatusOr<size_t> DeleteInvocations(const JobId& job, size_t limit) = 0;
+  // Of the job, on all devices; returns how many rows.
+  virtual absl::StatusOr<size_t> DeleteUsage(const std::string& job) = 0;
+
+  // Adds the row at the end of its chain; number and hash are the store's. Transactions that write
+  // to one chain follow each other, to different chains they do not wait. InvalidArgument for a row
+  // beyond the limits of the audit log.
+  virtual absl::Status AppendAudit(const AuditRecord& entry) = 0;
+  // Removes the chain's rows up to number `through`, whose hash becomes its anchor.
+  // FailedPrecondition if there is no such row.
+  virtual absl::Status PruneAudit(const std::string& chain, uint64_t through) = 0;
 };
 
 // For the answer of Write(): what was written may be in the store.

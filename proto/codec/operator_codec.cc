@@ -2,6 +2,7 @@
 
 #include "proto/codec/field.h"
 #include "proto/codec/job_fields.h"
+#include "proto/core/audit_limits.h"
 #include "proto/core/limits.h"
 
 namespace muster {
@@ -153,6 +154,37 @@ absl::StatusOr<PromotionQuery> DecodeGetPromotion(const v1::GetPromotionRequest&
 
 absl::StatusOr<PromotionQuery> DecodeRollBack(const v1::RollBackRequest& wire) {
   return DecodePromotionQuery(Field("operator.RollBackRequest"), wire);
+}
+
+absl::StatusOr<AuditListing> DecodeListAudit(const v1::ListAuditRequest& wire) {
+  const Field at("operator.ListAuditRequest");
+  AuditListing decoded;
+  MUSTER_ASSIGN_OR_RETURN(decoded.since,
+                          wire::DecodeTimestamp(at["since_unix_us"], wire.since_unix_us()));
+  MUSTER_RETURN_IF_ERROR(wire::CheckText(at["actor"], wire.actor(), limits::kMaxAuditNameBytes));
+  decoded.actor = wire.actor();
+  MUSTER_RETURN_IF_ERROR(wire::CheckText(at["action"], wire.action(), limits::kMaxAuditNameBytes));
+  decoded.action = wire.action();
+  MUSTER_ASSIGN_OR_RETURN(decoded.page, DecodePage(at, wire));
+  return decoded;
+}
+
+absl::StatusOr<std::vector<AuditPlace>> DecodeVerifyAudit(const v1::VerifyAuditRequest& wire) {
+  const Field at("operator.VerifyAuditRequest");
+  const auto count = static_cast<size_t>(wire.expected_size());
+  MUSTER_RETURN_IF_ERROR(wire::CheckCount(at["expected"], count, limits::kMaxAuditPlaces));
+  std::vector<AuditPlace> decoded(count);
+  for (size_t i = 0; i < count; ++i) {
+    const v1::AuditPlace& place = wire.expected(static_cast<int>(i));
+    const Field here = at.At("expected", i);
+    MUSTER_RETURN_IF_ERROR(
+        wire::CheckWord(here["chain"], place.chain(), limits::kMaxAuditChainBytes));
+    if (place.chain().empty()) return Refuse(here["chain"], "is empty");
+    decoded[i].chain = place.chain();
+    decoded[i].number = place.number();
+    MUSTER_ASSIGN_OR_RETURN(decoded[i].hash, wire::DecodeDigest(here["hash"], place.hash()));
+  }
+  return decoded;
 }
 
 }  // namespace muster

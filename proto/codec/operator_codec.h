@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "muster/v1/operator.pb.h"
@@ -32,5 +33,7 @@ absl::StatusOr<Revocation> DecodeRevokeDevice(const v1::RevokeDeviceRequest& wir
 absl::StatusOr<PromotionOrder> DecodePromote(const v1::PromoteRequest& wire);
 absl::StatusOr<PromotionQuery> DecodeGetPromotion(const v1::GetPromotionRequest& wire);
 absl::StatusOr<PromotionQuery> DecodeRollBack(const v1::RollBackRequest& wire);
+absl::StatusOr<AuditListing> DecodeListAudit(const v1::ListAuditRequest& wire);
+absl::StatusOr<std::vector<AuditPlace>> DecodeVerifyAudit(const v1::VerifyAuditRequest& wire);
 
 }  // namespace muster

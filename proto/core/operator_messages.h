@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "proto/core/digest.h"
 #include "proto/core/ids.h"
 #include "proto/core/job_spec.h"
 #include "proto/core/labels.h"
@@ -62,6 +63,20 @@ struct PromotionOrder {
   uint32_t version = 0;
   Selector cohort;
   bool personalize = true;
+};
+
+struct AuditListing {
+  Timestamp since;
+  std::string actor;   // begins with
+  std::string action;  // begins with
+  PageRequest page;
+};
+
+// A row of the audit log as somebody saw it before.
+struct AuditPlace {
+  std::string chain;
+  uint64_t number = 0;
+  Digest hash;
 };
 
 // By id, or the newest of a name; exactly one of them is set.

@@ -114,6 +114,12 @@ absl::StatusOr<size_t> MemoryStaging::Sweep(Timestamp) {
   return std::exchange(uploads_, {}).size();
 }
 
+absl::StatusOr<AbandonedUploads> MemoryStaging::CountAbandoned(Timestamp) {
+  AbandonedUploads all{.count = uploads_.size()};
+  for (const auto& [key, upload] : uploads_) all.bytes += upload.bytes.size();
+  return all;
+}
+
 void MemoryStaging::LoseUnflushed() {
   for (auto& [key, upload] : uploads_) upload.bytes.resize(upload.durable);
 }
@@ -198,6 +204,11 @@ absl::Status ReachedStaging::Remove(const std::string& owner, const Digest& dige
 absl::StatusOr<size_t> ReachedStaging::Sweep(Timestamp before) {
   MUSTER_RETURN_IF_ERROR(reach_.Look());
   return inner_.Sweep(before);
+}
+
+absl::StatusOr<AbandonedUploads> ReachedStaging::CountAbandoned(Timestamp before) {
+  MUSTER_RETURN_IF_ERROR(reach_.Look());
+  return inner_.CountAbandoned(before);
 }
 
 }  // namespace muster::sim

@@ -37,6 +37,7 @@ class MemoryStaging final : public StagingArea {
   absl::Status Promote(const std::string& owner, const Digest& digest, BlobStore& into) override;
   absl::Status Remove(const std::string& owner, const Digest& digest) override;
   absl::StatusOr<size_t> Sweep(Timestamp before) override;
+  absl::StatusOr<AbandonedUploads> CountAbandoned(Timestamp before) override;
   // As after a power cut.
   void LoseUnflushed();
 
@@ -76,6 +77,7 @@ class ReachedStaging final : public StagingArea {
   absl::Status Promote(const std::string& owner, const Digest& digest, BlobStore& into) override;
   absl::Status Remove(const std::string& owner, const Digest& digest) override;
   absl::StatusOr<size_t> Sweep(Timestamp before) override;
+  absl::StatusOr<AbandonedUploads> CountAbandoned(Timestamp before) override;
 
  private:
   StagingArea& inner_;

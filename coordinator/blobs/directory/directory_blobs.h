@@ -15,4 +15,9 @@ namespace muster {
 absl::StatusOr<std::unique_ptr<BlobStore>> OpenDirectoryBlobs(
     const std::filesystem::path& directory);
 
+// For reading only, beside the process that has the folder: sweeps nothing. Create answers
+// FailedPrecondition, as do Delete and its like. NotFound if there is no folder.
+absl::StatusOr<std::unique_ptr<BlobStore>> OpenDirectoryBlobsForReading(
+    const std::filesystem::path& directory);
+
 }  // namespace muster

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <map>
@@ -18,6 +19,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/blobs/directory/file_io.h"
+#include "coordinator/blobs/directory/upload_file.h"
 #include "coordinator/blobs/staging.h"
 #include "proto/core/limits.h"
 #include "proto/core/status.h"
@@ -59,6 +61,13 @@ struct Upload {
   bool busy = false;      // one call works on the file and the other fields without the lock
   // Over the first `size` bytes; absent after a restart or a failed write: then the file is read.
   std::optional<Sha256Hasher> hasher;
+
+  // Bytes were lost.
+  void StandAt(uint64_t offset) {
+    size = offset;
+    durable = std::min(durable, offset);
+    hasher.reset();
+  }
 };
 
 struct Key {
@@ -67,9 +76,27 @@ struct Key {
   friend auto operator<=>(const Key&, const Key&) = default;
 };
 
+// DataLoss counts as a hash that no upload has.
+absl::StatusOr<Digest> HashOf(const UploadFile& format, const fs::path& path) {
+  const auto reader = format.Open(path);
+  if (absl::IsDataLoss(reader.status())) return Digest();
+  MUSTER_RETURN_IF_ERROR(reader.status());
+  std::vector<char> buffer(kCopyBytes);
+  Sha256Hasher hasher;
+  for (uint64_t offset = 0; offset < (*reader)->size();) {
+    const auto got = (*reader)->ReadAt(offset, buffer);
+    if (absl::IsDataLoss(got.status())) return Digest();
+    MUSTER_RETURN_IF_ERROR(got.status());
+    hasher.Update({buffer.data(), *got});
+    offset += *got;
+  }
+  return hasher.Finish();
+}
+
 class DirectoryStaging final : public StagingArea {
  public:
-  DirectoryStaging(fs::path root, StagingLimits limits) : root_(std::move(root)), limits_(limits) {}
+  DirectoryStaging(fs::path root, StagingLimits limits, std::unique_ptr<UploadFile> format)
+      : root_(std::move(root)), limits_(limits), format_(std::move(format)) {}
 
   absl::Status Load();
 
@@ -82,6 +109,7 @@ class DirectoryStaging final : public StagingArea {
   absl::Status Promote(const std::string& owner, const Digest& digest, BlobStore& into) override;
   absl::Status Remove(const std::string& owner, const Digest& digest) override;
   absl::StatusOr<size_t> Sweep(Timestamp before) override;
+  absl::StatusOr<AbandonedUploads> CountAbandoned(Timestamp before) override;
 
  private:
   // Marks an upload as in use; frees it when it goes.
@@ -121,12 +149,17 @@ class DirectoryStaging final : public StagingArea {
   absl::StatusOr<Hold> AcquireOrCreate(const std::string& owner, const Digest& digest,
                                        uint64_t total_size, uint64_t offset);
   absl::Status CheckLimits(const Key& key, uint64_t total_size) const;
+  absl::StatusOr<std::unique_ptr<BlobReader>> OpenWhole(const std::string& owner,
+                                                        const Digest& digest);
+  absl::Status Corrupted(const std::string& owner, const Digest& digest);
   absl::StatusOr<StagedUpload> FlushHeld(Hold& hold);
   absl::Status Complete(Hold& hold);
   fs::path PathOf(const Key& key, const Upload& upload) const;
+  bool Abandoned(const Key& key, const Upload& upload, Timestamp before, uint64_t& bytes) const;
 
   const fs::path root_;
   const StagingLimits limits_;
+  const std::unique_ptr<UploadFile> format_;
   std::mutex mutex_;
   std::map<Key, Upload> uploads_;  // nodes stay where they are while they are held
 };
@@ -164,17 +197,19 @@ absl::Status DirectoryStaging::LoadFile(const std::string& folder, const std::st
   const std::vector<std::string> parts = absl::StrSplit(name, '.');
   const fs::path path = root_ / folder / name;
   const absl::StatusOr<Digest> digest = Digest::FromHex(parts[0]);
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return FileStatus(errno, "inspecting", path);
   Upload upload;
-  upload.size = static_cast<uint64_t>(info.st_size);
-  upload.total = upload.size;
   upload.complete = parts.size() == 2 && parts[1] == "done";
-  const bool partial = parts.size() == 3 && parts[2] == "part" &&
-                       absl::SimpleAtoi(parts[1], &upload.total) && upload.size <= upload.total;
+  const bool partial =
+      parts.size() == 3 && parts[2] == "part" && absl::SimpleAtoi(parts[1], &upload.total);
   // Names that this area does not write: leftovers of nobody, so that they cannot fill the disk.
   if (!digest.ok() || (!upload.complete && !partial)) return RemoveFile(path);
+  const auto size =
+      upload.complete ? format_->WholeSize(path) : format_->Recover(path, upload.total);
+  if (absl::IsNotFound(size.status())) return RemoveFile(path);
+  MUSTER_RETURN_IF_ERROR(size.status());
+  upload.size = *size;
   if (upload.complete) {
+    upload.total = upload.size;
     upload.durable = upload.size;
     upload.entry_durable = true;
   }
@@ -277,18 +312,17 @@ absl::Status DirectoryStaging::Append(const std::string& owner, const Digest& di
   if (upload->complete) return absl::OkStatus();  // at its end, nothing to add
   const fs::path path = PathOf(upload.key(), *upload);
   absl::Status status = MakeFolderDurably(path.parent_path());
+  uint64_t stands = upload->size;
   if (status.ok()) {
-    absl::StatusOr<UniqueFd> fd = OpenFile(path, O_WRONLY | O_CREAT);
+    absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDWR | O_CREAT);
     status = fd.status();
     if (fd.ok()) {
-      status = WriteAllAt(fd->get(), offset, data, path);
-      // Back to what the upload held: nobody was told about the rest.
-      if (!status.ok() && ::ftruncate(fd->get(), static_cast<off_t>(offset)) != 0) {
-        return FileStatus(errno, "cutting back", path);
-      }
+      // After an error it is back at what the upload held: nobody was told about the rest.
+      status = format_->Append(fd->get(), path, total_size, offset, data, stands);
     }
   }
   if (!status.ok()) {
+    if (stands < upload->size) upload->StandAt(stands);
     if (upload->size == 0) {
       RemoveFile(path).IgnoreError();
       upload.Forget();
@@ -307,7 +341,7 @@ absl::Status DirectoryStaging::Complete(Hold& upload) {
     found = upload->hasher->Finish();
     upload->hasher.reset();
   } else {
-    MUSTER_ASSIGN_OR_RETURN(found, Sha256File(partial));
+    MUSTER_ASSIGN_OR_RETURN(found, HashOf(*format_, partial));
   }
   if (found != upload.key().digest) {
     const Digest expected = upload.key().digest;
@@ -336,9 +370,8 @@ absl::StatusOr<StagedUpload> DirectoryStaging::FlushHeld(Hold& upload) {
     if (absl::Status status = Fsync(fd.get(), path); !status.ok()) {
       // What the kernel dropped is unknown: go back to what is known.
       upload->hasher.reset();
-      if (::ftruncate(fd.get(), static_cast<off_t>(upload->durable)) == 0) {
-        upload->size = upload->durable;
-      }
+      const auto stands = format_->CutBack(fd.get(), path, upload->durable);
+      if (stands.ok()) upload->StandAt(*stands);
       return status;
     }
     upload->durable = upload->size;
@@ -367,8 +400,8 @@ absl::StatusOr<StagedUpload> DirectoryStaging::Stat(const std::string& owner,
   return flushed;
 }
 
-absl::StatusOr<std::unique_ptr<BlobReader>> DirectoryStaging::Open(const std::string& owner,
-                                                                   const Digest& digest) {
+absl::StatusOr<std::unique_ptr<BlobReader>> DirectoryStaging::OpenWhole(const std::string& owner,
+                                                                        const Digest& digest) {
   MUSTER_ASSIGN_OR_RETURN(std::string folder, FolderName(owner));
   std::lock_guard lock(mutex_);
   const auto it = uploads_.find(Key{std::move(folder), digest});
@@ -379,7 +412,22 @@ absl::StatusOr<std::unique_ptr<BlobReader>> DirectoryStaging::Open(const std::st
     return absl::FailedPreconditionError(
         StrCat("upload ", digest.hex(), " of ", owner, " is not complete; upload the rest first"));
   }
-  return OpenFileReader(PathOf(it->first, it->second));
+  return format_->Open(PathOf(it->first, it->second));
+}
+
+// What the disk changed is of no use to anybody: it goes, and its owner uploads it again.
+absl::Status DirectoryStaging::Corrupted(const std::string& owner, const Digest& digest) {
+  MUSTER_RETURN_IF_ERROR(Remove(owner, digest));
+  return absl::DataLossError(StrCat("upload ", digest.hex(),
+                                    " was corrupted on the disk and deleted; upload it "
+                                    "again from offset 0"));
+}
+
+absl::StatusOr<std::unique_ptr<BlobReader>> DirectoryStaging::Open(const std::string& owner,
+                                                                   const Digest& digest) {
+  auto reader = OpenWhole(owner, digest);
+  if (absl::IsDataLoss(reader.status())) return Corrupted(owner, digest);
+  return reader;
 }
 
 absl::Status DirectoryStaging::Promote(const std::string& owner, const Digest& digest,
@@ -389,18 +437,15 @@ absl::Status DirectoryStaging::Promote(const std::string& owner, const Digest& d
   std::vector<char> buffer(kCopyBytes);
   Sha256Hasher hasher;
   for (uint64_t offset = 0; offset < reader->size();) {
-    MUSTER_ASSIGN_OR_RETURN(size_t got, reader->ReadAt(offset, buffer));
-    const std::string_view chunk(buffer.data(), got);
+    const absl::StatusOr<size_t> got = reader->ReadAt(offset, buffer);
+    if (absl::IsDataLoss(got.status())) return Corrupted(owner, digest);
+    MUSTER_RETURN_IF_ERROR(got.status());
+    const std::string_view chunk(buffer.data(), *got);
     hasher.Update(chunk);
     MUSTER_RETURN_IF_ERROR(writer->Append(chunk));
-    offset += got;
+    offset += *got;
   }
-  if (hasher.Finish() != digest) {
-    MUSTER_RETURN_IF_ERROR(Remove(owner, digest));
-    return absl::DataLossError(StrCat("upload ", digest.hex(),
-                                      " was corrupted on the disk and deleted; upload it "
-                                      "again from offset 0"));
-  }
+  if (hasher.Finish() != digest) return Corrupted(owner, digest);
   MUSTER_RETURN_IF_ERROR(writer->Commit().status());
   const absl::Status removed = Remove(owner, digest);
   // Somebody asks about the upload just now: the sweep takes it later.
@@ -416,39 +461,68 @@ absl::Status DirectoryStaging::Remove(const std::string& owner, const Digest& di
   return absl::OkStatus();
 }
 
+// Nobody works on it, and nobody did since `before`.
+bool DirectoryStaging::Abandoned(const Key& key, const Upload& upload, Timestamp before,
+                                 uint64_t& bytes) const {
+  struct stat info {};
+  if (upload.busy || ::stat(PathOf(key, upload).c_str(), &info) != 0) return false;
+  bytes = static_cast<uint64_t>(info.st_size);
+  const int64_t touched_us =
+      static_cast<int64_t>(info.st_mtim.tv_sec) * 1'000'000 + info.st_mtim.tv_nsec / 1000;
+  return touched_us < before.unix_us;
+}
+
 absl::StatusOr<size_t> DirectoryStaging::Sweep(Timestamp before) {
   size_t swept = 0;
   std::lock_guard lock(mutex_);
   for (auto it = uploads_.begin(); it != uploads_.end();) {
-    const fs::path path = PathOf(it->first, it->second);
-    struct stat info {};
-    if (it->second.busy || ::stat(path.c_str(), &info) != 0) {
+    uint64_t bytes = 0;
+    if (!Abandoned(it->first, it->second, before, bytes)) {
       ++it;
       continue;
     }
-    const int64_t touched_us =
-        static_cast<int64_t>(info.st_mtim.tv_sec) * 1'000'000 + info.st_mtim.tv_nsec / 1000;
-    if (touched_us >= before.unix_us) {
-      ++it;
-      continue;
-    }
-    MUSTER_RETURN_IF_ERROR(RemoveFile(path));
+    MUSTER_RETURN_IF_ERROR(RemoveFile(PathOf(it->first, it->second)));
     it = uploads_.erase(it);
     ++swept;
   }
   return swept;
 }
 
+absl::StatusOr<AbandonedUploads> DirectoryStaging::CountAbandoned(Timestamp before) {
+  AbandonedUploads abandoned;
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, upload] : uploads_) {
+    uint64_t bytes = 0;
+    if (!Abandoned(key, upload, before, bytes)) continue;
+    ++abandoned.count;
+    abandoned.bytes += bytes;
+  }
+  return abandoned;
+}
+
+absl::StatusOr<std::unique_ptr<StagingArea>> OpenArea(const fs::path& directory,
+                                                      StagingLimits limits,
+                                                      std::unique_ptr<UploadFile> format) {
+  std::error_code error;
+  const fs::path root = fs::absolute(directory, error);
+  if (error) return FileStatus(error.value(), "resolving", directory);
+  auto area =
+      std::make_unique<DirectoryStaging>(root.lexically_normal(), limits, std::move(format));
+  MUSTER_RETURN_IF_ERROR(area->Load());
+  return area;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StagingArea>> StagingArea::Open(const fs::path& directory,
                                                                StagingLimits limits) {
-  std::error_code error;
-  const fs::path root = fs::absolute(directory, error);
-  if (error) return FileStatus(error.value(), "resolving", directory);
-  auto area = std::make_unique<DirectoryStaging>(root.lexically_normal(), limits);
-  MUSTER_RETURN_IF_ERROR(area->Load());
-  return area;
+  return OpenArea(directory, limits, MakePlainUploadFile());
+}
+
+absl::StatusOr<std::unique_ptr<StagingArea>> StagingArea::OpenSealed(
+    const fs::path& directory, std::shared_ptr<const AtRestKeys> keys, StagingLimits limits) {
+  if (keys == nullptr) return absl::InvalidArgumentError("a sealed staging area needs a key");
+  return OpenArea(directory, limits, MakeSealedUploadFile(std::move(keys)));
 }
 
 }  // namespace muster

@@ -1,5 +1,9 @@
 #include "coordinator/blobs/s3/s3_blobs.h"
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "coordinator/blobs/s3/s3_limits.h"
 #include "coordinator/blobs/s3/s3_presign.h"
 #include "coordinator/blobs/s3/s3_reader.h"
@@ -12,16 +16,32 @@ namespace {
 
 constexpr char kTemporary[] = "tmp/";
 constexpr size_t kNameBytes = 16;
+constexpr uint32_t kWriteAttempts = 2;  // the second finds nothing that could be deleted
 
 std::string KeyOf(const S3Client& client, const Digest& digest) {
   const std::string hex = digest.hex();
   return client.Key(StrCat(hex.substr(0, 2), "/", hex));
 }
 
+// Writes a blob, perhaps while somebody deletes an old one of the same name.
+absl::Status WriteUndeleted(S3Client& client, S3Ages& ages, const Digest& digest,
+                            const std::function<absl::Status()>& write) {
+  const std::string key = KeyOf(client, digest);
+  MUSTER_ASSIGN_OR_RETURN(bool there, client.Has(key));
+  for (uint32_t attempt = 0; attempt < kWriteAttempts; ++attempt) {
+    MUSTER_RETURN_IF_ERROR(write());
+    if (!there) return absl::OkStatus();  // who deletes a blob deletes it once, and has
+    MUSTER_ASSIGN_OR_RETURN(there, ages.IsStillThere(digest, key));
+    if (there) return absl::OkStatus();
+  }
+  return absl::UnavailableError(StrCat("blob ", digest.hex(), " is deleted while it is written"));
+}
+
 class S3Writer final : public BlobWriter {
  public:
-  explicit S3Writer(std::shared_ptr<S3Client> client)
+  S3Writer(std::shared_ptr<S3Client> client, std::shared_ptr<S3Ages> ages)
       : client_(std::move(client)),
+        ages_(std::move(ages)),
         name_(client_->Key(StrCat(kTemporary, SystemRandom().Hex(kNameBytes)))) {}
 
   ~S3Writer() override {
@@ -58,13 +78,14 @@ class S3Writer final : public BlobWriter {
     failure_ = absl::FailedPreconditionError("this blob writer was committed already");
     const Digest digest = hasher_.Finish();
     const std::string target = KeyOf(*client_, digest);
-    if (upload_id_.empty() && objects_.empty()) {
-      MUSTER_RETURN_IF_ERROR(client_->Put(target, buffer_).status());
-      return digest;
+    const bool in_one = upload_id_.empty() && objects_.empty();
+    if (!in_one) {
+      MUSTER_RETURN_IF_ERROR(SendPart());
+      MUSTER_RETURN_IF_ERROR(EndObject());
     }
-    MUSTER_RETURN_IF_ERROR(SendPart());
-    MUSTER_RETURN_IF_ERROR(EndObject());
-    MUSTER_RETURN_IF_ERROR(client_->Compose(objects_, target));
+    MUSTER_RETURN_IF_ERROR(WriteUndeleted(*client_, *ages_, digest, [&] {
+      return in_one ? client_->Put(target, buffer_).status() : client_->Compose(objects_, target);
+    }));
     return digest;
   }
 
@@ -107,6 +128,7 @@ class S3Writer final : public BlobWriter {
   }
 
   const std::shared_ptr<S3Client> client_;
+  const std::shared_ptr<S3Ages> ages_;
   const std::string name_;         // of its temporary objects, but for their number
   std::string buffer_;             // the next part, or all of a small blob
   std::vector<S3Source> objects_;  // that are complete
@@ -137,6 +159,8 @@ absl::Status S3Blobs::Sweep() {
     if (upload.begun > before) continue;
     MUSTER_RETURN_IF_ERROR(client_->AbortUpload(upload.key, upload.upload_id));
   }
+  MUSTER_RETURN_IF_ERROR(
+      ages_->Sweep(before, [this](const Digest& digest) { return KeyOf(*client_, digest); }));
   return client_->List(client_->Key(kTemporary), [&](const S3Listed& object) -> absl::Status {
     return object.modified > before ? absl::OkStatus() : client_->Delete(object.key);
   });
@@ -152,7 +176,7 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> S3Blobs::Create() {
       LogWarning("sweeping half-made blobs failed", {{"error", StdView(status.message())}});
     }
   }
-  return std::make_unique<S3Writer>(client_);
+  return std::make_unique<S3Writer>(client_, ages_);
 }
 
 absl::StatusOr<std::unique_ptr<BlobReader>> S3Blobs::Open(const Digest& digest) const {
@@ -167,6 +191,27 @@ absl::Status S3Blobs::Delete(const Digest& digest) {
   return client_->Delete(KeyOf(*client_, digest));
 }
 
+absl::StatusOr<bool> S3Blobs::Touch(const Digest& digest) {
+  return ages_->Touch(digest, KeyOf(*client_, digest));
+}
+
+absl::StatusOr<bool> S3Blobs::DeleteIfOlder(const Digest& digest, Timestamp before) {
+  return ages_->DeleteIfOlder(digest, KeyOf(*client_, digest), before);
+}
+
+absl::Status S3Blobs::List(const std::function<absl::Status(const BlobInfo&)>& visit) const {
+  MUSTER_ASSIGN_OR_RETURN(const auto touched, ages_->Touched());
+  return client_->List(client_->Key(""), [&](const S3Listed& object) -> absl::Status {
+    const auto digest = Digest::FromHex(object.key.substr(object.key.rfind('/') + 1));
+    if (!digest.ok() || object.key != KeyOf(*client_, *digest)) return absl::OkStatus();
+    BlobInfo info{.digest = *digest, .size = object.size, .modified = object.modified};
+    if (const auto at = touched.find(*digest); at != touched.end()) {
+      info.modified = std::max(info.modified, at->second);
+    }
+    return visit(info);
+  });
+}
+
 absl::StatusOr<std::string> S3Blobs::Presign(const Digest& digest, Duration lifetime) const {
   const S3Options& options = client_->options();
   return PresignGet(options.public_endpoint,
@@ -175,7 +220,8 @@ absl::StatusOr<std::string> S3Blobs::Presign(const Digest& digest, Duration life
 }
 
 absl::Status S3Blobs::Adopt(const std::vector<S3Source>& sources, const Digest& digest) {
-  return client_->Compose(sources, KeyOf(*client_, digest));
+  return WriteUndeleted(*client_, *ages_, digest,
+                        [&] { return client_->Compose(sources, KeyOf(*client_, digest)); });
 }
 
 }  // namespace muster

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/blob_urls.h"
+#include "coordinator/blobs/s3/s3_ages.h"
 #include "coordinator/blobs/s3/s3_client.h"
 
 namespace muster {
@@ -23,6 +24,10 @@ class S3Blobs final : public BlobStore, public BlobUrls {
   absl::StatusOr<std::unique_ptr<BlobReader>> Open(const Digest& digest) const override;
   absl::StatusOr<bool> Has(const Digest& digest) const override;
   absl::Status Delete(const Digest& digest) override;
+  // Ages are by the store's clock.
+  absl::StatusOr<bool> Touch(const Digest& digest) override;
+  absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const override;
+  absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before) override;
   // By options.public_endpoint.
   absl::StatusOr<std::string> Presign(const Digest& digest, Duration lifetime) const override;
 
@@ -32,10 +37,12 @@ class S3Blobs final : public BlobStore, public BlobUrls {
   const std::shared_ptr<S3Client>& client() const { return client_; }
 
  private:
-  explicit S3Blobs(std::shared_ptr<S3Client> client) : client_(std::move(client)) {}
+  explicit S3Blobs(std::shared_ptr<S3Client> client)
+      : client_(std::move(client)), ages_(std::make_shared<S3Ages>(client_)) {}
   absl::Status Sweep();
 
   const std::shared_ptr<S3Client> client_;
+  const std::shared_ptr<S3Ages> ages_;
   std::atomic<int64_t> swept_at_us_{0};  // by the store's clock
 };
 

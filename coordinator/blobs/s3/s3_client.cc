@@ -139,6 +139,13 @@ absl::Status S3Client::Delete(const std::string& key) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
+absl::Status S3Client::DeleteOnce(const std::string& key) {
+  const S3Call call{.method = S3Method::kDelete, .key = key};
+  const S3Answer answer = Once(call);
+  if (answer.good() || answer.status == 404) return absl::OkStatus();
+  return S3Status(answer, http_->Describe(call), options_);
+}
+
 absl::Status S3Client::List(const std::string& prefix, const OnListed& on_listed) {
   std::string next;
   do {

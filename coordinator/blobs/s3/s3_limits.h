@@ -20,9 +20,12 @@ inline constexpr auto kS3FirstPause = 100ms;             // between attempts; do
 inline constexpr auto kS3LongestPause = 5s;
 inline constexpr auto kS3ConnectTimeout = 10s;
 inline constexpr auto kS3StallTimeout = 30s;
-inline constexpr auto kS3LeftoverAge = 24h;   // of uploads that nobody ended
-inline constexpr auto kS3SweepEvery = 6h;     // for such leftovers
-inline constexpr auto kS3WaitingAge = 10min;  // of appended bytes that nobody flushed
+inline constexpr auto kS3LeftoverAge = 24h;  // of uploads that nobody ended
+inline constexpr auto kS3SweepEvery = 6h;    // for such leftovers
+inline constexpr auto kS3DeletingAge = 1h;   // how long an announced deletion may be under way
+inline constexpr auto kS3DeletingPause = 100ms;
+inline constexpr uint32_t kS3DeletingLooks = 50;  // that somebody waits for one
+inline constexpr auto kS3WaitingAge = 10min;      // of appended bytes that nobody flushed
 inline constexpr uint64_t kS3StagingMemoryBytes = 256ull << 20;  // of all uploads, not yet written
 
 }  // namespace muster::limits

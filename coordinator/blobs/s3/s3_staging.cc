@@ -50,7 +50,7 @@ absl::StatusOr<StoredUploads> S3Staging::List(const std::string& below) {
   const std::string base = client_->Key("staging/");
   StoredUploads stored;
   MUSTER_RETURN_IF_ERROR(client_->List(base + below, [&](const S3Listed& object) {
-    AddStored(object, std::string_view(object.key).substr(base.size()), stored);
+    AddStored(object, std::string_view(object.key).substr(base.size()), keys_ != nullptr, stored);
     return absl::OkStatus();
   }));
   return stored;
@@ -81,11 +81,16 @@ absl::StatusOr<std::unique_ptr<BlobReader>> S3Staging::Open(const std::string& o
   MUSTER_ASSIGN_OR_RETURN(std::string owner_name, StagedOwner(owner));
   const StagedName name{std::move(owner_name), digest};
   MUSTER_ASSIGN_OR_RETURN(const StoredUpload upload, FindComplete(owner, name));
-  return OpenStaged(client_, upload, name.text());
+  auto reader = OpenStaged(client_, upload, keys_, name.text());
+  if (!absl::IsDataLoss(reader.status())) return reader;
+  // Of no use to anybody: it goes, and its owner uploads it again.
+  MUSTER_RETURN_IF_ERROR(Remove(owner, digest));
+  return absl::DataLossError(StrCat(StdView(reader.status().message()),
+                                    "; it was deleted, upload it again from offset 0"));
 }
 
 absl::Status S3Staging::Stream(const StoredUpload& upload, const Digest& digest, BlobStore& into) {
-  MUSTER_ASSIGN_OR_RETURN(const auto reader, OpenStaged(client_, upload, digest.hex()));
+  MUSTER_ASSIGN_OR_RETURN(const auto reader, OpenStaged(client_, upload, keys_, digest.hex()));
   MUSTER_ASSIGN_OR_RETURN(const auto writer, into.Create());
   std::vector<char> buffer(limits::kS3FirstReadBytes);
   Sha256Hasher hasher;
@@ -104,7 +109,7 @@ namespace {
 
 // What the store may put together itself; nothing where it may not.
 std::vector<S3Source> Sources(const StoredUpload& upload) {
-  if (upload.done_has_bytes()) return {{upload.done->key, upload.total}};
+  if (upload.done_has_bytes) return {{upload.done->key, upload.total}};
   std::vector<S3Source> sources;
   const std::vector<StoredUpload::Piece> pieces = upload.Pieces();
   for (size_t i = 0; i < pieces.size(); ++i) {
@@ -124,10 +129,12 @@ absl::Status S3Staging::Promote(const std::string& owner, const Digest& digest, 
   const StagedName name{std::move(owner_name), digest};
   MUSTER_ASSIGN_OR_RETURN(const StoredUpload upload, FindComplete(owner, name));
   auto* const blobs = dynamic_cast<S3Blobs*>(&into);
-  const std::vector<S3Source> sources = Sources(upload);
+  // The store cannot open what is sealed, so it passes through here.
+  const std::vector<S3Source> sources =
+      keys_ == nullptr ? Sources(upload) : std::vector<S3Source>();
   absl::Status moved;
   if (blobs != nullptr && blobs->client() == client_ && !sources.empty()) {
-    MUSTER_ASSIGN_OR_RETURN(const Digest found, HashStaged(client_, upload, name.text()));
+    MUSTER_ASSIGN_OR_RETURN(const Digest found, HashStaged(client_, upload, keys_, name.text()));
     moved = found == digest ? blobs->Adopt(sources, digest) : StagedBytesLost(name, found);
   } else {
     moved = Stream(upload, digest, into);
@@ -147,22 +154,42 @@ absl::Status S3Staging::Remove(const std::string& owner, const Digest& digest) {
   return absl::OkStatus();
 }
 
+bool S3Staging::IsBusy(const StagedUploadName& name) {
+  std::lock_guard lock(mutex_);
+  const auto entry = entries_.find({name.owner_name, name.digest});
+  return entry != entries_.end() && entry->second.busy;
+}
+
+absl::StatusOr<AbandonedUploads> S3Staging::CountAbandoned(Timestamp before) {
+  MUSTER_ASSIGN_OR_RETURN(const StoredUploads stored, List(""));
+  AbandonedUploads abandoned;
+  std::set<StagedName> names;
+  for (const auto& [name, upload] : stored) {
+    if (upload.touched >= before || IsBusy(name)) continue;
+    names.insert({name.owner_name, name.digest});
+    if (upload.done.has_value()) abandoned.bytes += upload.done->size;
+    for (const StoredPart& part : upload.parts) abandoned.bytes += part.length;
+  }
+  std::lock_guard lock(mutex_);
+  for (const auto& [name, entry] : entries_) {
+    if (!entry.busy && entry.touched < before && entry.durable == 0) names.insert(name);
+  }
+  abandoned.count = names.size();
+  return abandoned;
+}
+
 absl::StatusOr<size_t> S3Staging::Sweep(Timestamp before) {
   const std::string base = client_->Key("staging/");
   StoredUploads stored;
   MUSTER_RETURN_IF_ERROR(client_->List(base, [&](const S3Listed& object) -> absl::Status {
     const std::string_view relative = std::string_view(object.key).substr(base.size());
-    if (AddStored(object, relative, stored) || object.modified >= before) return absl::OkStatus();
+    if (AddStored(object, relative, keys_ != nullptr, stored) || object.modified >= before)
+      return absl::OkStatus();
     return client_->Delete(object.key);  // no upload's, so nobody would ever ask for it
   }));
   std::set<StagedName> swept;
   for (const auto& [name, upload] : stored) {
-    if (upload.touched >= before) continue;
-    {
-      std::lock_guard lock(mutex_);
-      const auto entry = entries_.find({name.owner_name, name.digest});
-      if (entry != entries_.end() && entry->second.busy) continue;
-    }
+    if (upload.touched >= before || IsBusy(name)) continue;
     MUSTER_RETURN_IF_ERROR(Delete(upload));
     swept.insert({name.owner_name, name.digest});
   }
@@ -176,8 +203,9 @@ absl::StatusOr<size_t> S3Staging::Sweep(Timestamp before) {
   return swept.size();
 }
 
-std::unique_ptr<StagingArea> OpenS3Staging(std::shared_ptr<S3Client> client, StagingLimits limits) {
-  return std::make_unique<S3Staging>(std::move(client), limits);
+std::unique_ptr<StagingArea> OpenS3Staging(std::shared_ptr<S3Client> client, StagingLimits limits,
+                                           std::shared_ptr<const AtRestKeys> keys) {
+  return std::make_unique<S3Staging>(std::move(client), limits, std::move(keys));
 }
 
 }  // namespace muster

@@ -15,7 +15,10 @@
 
 namespace muster {
 
+// What it writes is sealed with `keys`, which all processes share; what is not sealed is no
+// upload's. Null: nothing is sealed.
 std::unique_ptr<StagingArea> OpenS3Staging(std::shared_ptr<S3Client> client,
-                                           StagingLimits limits = {});
+                                           StagingLimits limits = {},
+                                           std::shared_ptr<const AtRestKeys> keys = nullptr);
 
 }  // namespace muster

@@ -2,6 +2,7 @@
 #include <map>
 #include <utility>
 
+#include "coordinator/blobs/at_rest/sealed_blobs.h"
 #include "coordinator/blobs/s3/s3_limits.h"
 #include "coordinator/blobs/s3/s3_staging_area.h"
 #include "coordinator/blobs/s3/staged_reader.h"
@@ -116,10 +117,17 @@ absl::Status S3Staging::Add(Hold& hold, std::string_view data) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> S3Staging::PutObject(const std::string& key, const std::string& bytes) {
+  if (keys_ == nullptr) return client_->Put(key, bytes);
+  SystemRandom random;
+  MUSTER_ASSIGN_OR_RETURN(const std::string sealed, SealBytes(bytes, *keys_, random));
+  return client_->Put(key, sealed);
+}
+
 absl::Status S3Staging::WritePart(Hold& hold) {
   const std::string key =
       Key(hold.name(), *hold->total, StagedPart(hold->durable, hold->waiting.size()));
-  MUSTER_ASSIGN_OR_RETURN(std::string etag, client_->Put(key, hold->waiting.bytes()));
+  MUSTER_ASSIGN_OR_RETURN(std::string etag, PutObject(key, hold->waiting.bytes()));
   hold->written.emplace_back(key, std::move(etag));
   hold->durable += hold->waiting.size();
   hold->waiting.Clear();
@@ -133,9 +141,15 @@ absl::StatusOr<StagedUpload> S3Staging::CompleteInOne(Hold& hold) {
     return StagedBytesLost(hold.name(), found);
   }
   MUSTER_RETURN_IF_ERROR(
-      client_->Put(Key(hold.name(), *hold->total, kStagedDone), hold->waiting.bytes()).status());
+      PutObject(Key(hold.name(), *hold->total, kStagedDone), hold->waiting.bytes()).status());
   hold->complete = true;
   return StagedUpload{*hold->total, true};
+}
+
+absl::Status S3Staging::Lose(Hold& hold, const StoredUpload& upload, const Digest& found) {
+  MUSTER_RETURN_IF_ERROR(Delete(upload));
+  hold.Forget();
+  return StagedBytesLost(hold.name(), found);
 }
 
 absl::StatusOr<StagedUpload> S3Staging::CompleteOfParts(Hold& hold) {
@@ -155,13 +169,12 @@ absl::StatusOr<StagedUpload> S3Staging::CompleteOfParts(Hold& hold) {
     found = hold->hasher->Finish();
     hold->hasher.reset();
   } else {
-    MUSTER_ASSIGN_OR_RETURN(found, HashStaged(client_, *upload, hold.name().text()));
+    const auto hashed = HashStaged(client_, *upload, keys_, hold.name().text());
+    // What does not open hashes to nothing.
+    if (!hashed.ok() && !absl::IsDataLoss(hashed.status())) return hashed.status();
+    if (hashed.ok()) found = *hashed;
   }
-  if (found != hold.name().digest) {
-    MUSTER_RETURN_IF_ERROR(Delete(*upload));
-    hold.Forget();
-    return StagedBytesLost(hold.name(), found);
-  }
+  if (found != hold.name().digest) return Lose(hold, *upload, found);
   MUSTER_RETURN_IF_ERROR(client_->Put(Key(hold.name(), *hold->total, kStagedDone), "").status());
   hold->complete = true;
   return StagedUpload{*hold->total, true};

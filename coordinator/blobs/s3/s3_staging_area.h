@@ -28,8 +28,9 @@ struct StagedName {
 
 class S3Staging final : public StagingArea {
  public:
-  S3Staging(std::shared_ptr<S3Client> client, StagingLimits limits)
-      : client_(std::move(client)), limits_(limits) {}
+  S3Staging(std::shared_ptr<S3Client> client, StagingLimits limits,
+            std::shared_ptr<const AtRestKeys> keys)
+      : client_(std::move(client)), limits_(limits), keys_(std::move(keys)) {}
 
   absl::StatusOr<StagedUpload> Stat(const std::string& owner, const Digest& digest) override;
   absl::Status Append(const std::string& owner, const Digest& digest, uint64_t total_size,
@@ -40,6 +41,7 @@ class S3Staging final : public StagingArea {
   absl::Status Promote(const std::string& owner, const Digest& digest, BlobStore& into) override;
   absl::Status Remove(const std::string& owner, const Digest& digest) override;
   absl::StatusOr<size_t> Sweep(Timestamp before) override;
+  absl::StatusOr<AbandonedUploads> CountAbandoned(Timestamp before) override;
 
  private:
   // Has an upload's entry. An entry that says nothing the store does not say goes with it.
@@ -84,10 +86,14 @@ class S3Staging final : public StagingArea {
     return List(StrCat(name.owner, "/", name.digest.hex(), "."));
   }
   absl::Status Delete(const StoredUpload& upload);
+  bool IsBusy(const StagedUploadName& name);
   absl::Status Reserve(Hold& hold, uint64_t total, const StoredUploads& stored);
   absl::Status Prepare(Hold& hold, uint64_t total, uint64_t offset);
   absl::Status Add(Hold& hold, std::string_view data);
   absl::Status WritePart(Hold& hold);
+  // Sealed where uploads are; the ETag.
+  absl::StatusOr<std::string> PutObject(const std::string& key, const std::string& bytes);
+  absl::Status Lose(Hold& hold, const StoredUpload& upload, const Digest& found);
   absl::StatusOr<StagedUpload> FlushHeld(Hold& hold);
   absl::StatusOr<StagedUpload> CompleteInOne(Hold& hold);
   absl::StatusOr<StagedUpload> CompleteOfParts(Hold& hold);
@@ -96,6 +102,7 @@ class S3Staging final : public StagingArea {
 
   const std::shared_ptr<S3Client> client_;
   const StagingLimits limits_;
+  const std::shared_ptr<const AtRestKeys> keys_;  // null: nothing is sealed
   SystemClock clock_;
   std::atomic<uint64_t> waiting_{0};  // bytes of all entries; outlives them
   std::mutex mutex_;

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "coordinator/blobs/at_rest/sealed_format.h"
 #include "proto/core/limits.h"
 #include "proto/core/strings.h"
 
@@ -82,22 +83,25 @@ std::vector<StoredUpload::Piece> StoredUpload::Pieces() const {
 }
 
 uint64_t StoredUpload::covered() const {
-  if (done_has_bytes()) return total;
+  if (done_has_bytes) return total;
   const std::vector<Piece> pieces = Pieces();
   return pieces.empty() ? 0 : pieces.back().offset + pieces.back().length;
 }
 
-bool AddStored(const S3Listed& object, std::string_view relative, StoredUploads& uploads) {
+bool AddStored(const S3Listed& object, std::string_view relative, bool sealed,
+               StoredUploads& uploads) {
   const std::optional<StagedKey> key = ParseStagedKey(relative);
   if (!key.has_value()) return false;
-  const bool right_size =
-      key->done ? object.size == 0 || object.size == key->total : object.size == key->length;
-  if (!right_size) return false;
+  const uint64_t plain = key->done ? key->total : key->length;
+  const bool has_bytes =
+      object.size == (sealed ? SealedShape::OfPlain(plain).sealed_bytes() : plain);
+  if (!has_bytes && !(key->done && object.size == 0)) return false;
   StoredUpload& upload = uploads[{key->owner_name, key->digest, key->total}];
   upload.total = key->total;
   upload.touched = std::max(upload.touched, object.modified);
   if (key->done) {
     upload.done = object;
+    upload.done_has_bytes = has_bytes;
     upload.keys.insert(upload.keys.begin(), object.key);
     return true;
   }

@@ -2,6 +2,8 @@
 //   OWNER/DIGEST.TOTAL/OFFSET-LENGTH   bytes [OFFSET, OFFSET + LENGTH) of an upload
 //   OWNER/DIGEST.TOTAL/done            it is complete and its digest was checked. This object has
 //                                      all the bytes itself, or none: then the others have them
+// Where uploads are sealed, each object that has bytes is sealed by itself, and so is larger; the
+// names count plain bytes.
 // The keys are the whole state, so any process may go on with any upload. Pure.
 #pragma once
 
@@ -46,6 +48,7 @@ struct StoredUpload {
   uint64_t total = 0;
   std::vector<StoredPart> parts;  // by offset
   std::optional<S3Listed> done;
+  bool done_has_bytes = false;
   Timestamp touched;              // the newest of its objects
   std::vector<std::string> keys;  // of all its objects; done first
 
@@ -58,8 +61,7 @@ struct StoredUpload {
     uint64_t offset, length;  // of the upload
   };
   std::vector<Piece> Pieces() const;
-  bool done_has_bytes() const { return done.has_value() && done->size == total; }
-  bool complete() const { return done_has_bytes() || (done.has_value() && covered() == total); }
+  bool complete() const { return done_has_bytes || (done.has_value() && covered() == total); }
 };
 
 struct StagedUploadName {
@@ -69,7 +71,9 @@ struct StagedUploadName {
   friend auto operator<=>(const StagedUploadName&, const StagedUploadName&) = default;
 };
 using StoredUploads = std::map<StagedUploadName, StoredUpload>;
-// Adds a listed object, whose key below staging/ is `relative`. False: it belongs to no upload.
-bool AddStored(const S3Listed& object, std::string_view relative, StoredUploads& uploads);
+// Adds a listed object, whose key below staging/ is `relative`. False: it belongs to no upload, or
+// is not sealed as it should be.
+bool AddStored(const S3Listed& object, std::string_view relative, bool sealed,
+               StoredUploads& uploads);
 
 }  // namespace muster

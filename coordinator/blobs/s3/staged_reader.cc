@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "coordinator/blobs/at_rest/sealed_blobs.h"
 #include "coordinator/blobs/s3/s3_limits.h"
 #include "coordinator/blobs/s3/s3_reader.h"
 #include "proto/core/status.h"
@@ -12,10 +13,23 @@
 namespace muster {
 namespace {
 
+absl::StatusOr<std::unique_ptr<BlobReader>> OpenObject(const std::shared_ptr<S3Client>& client,
+                                                       const std::string& key,
+                                                       const AtRestKeys* keys,
+                                                       const std::string& what) {
+  MUSTER_ASSIGN_OR_RETURN(auto reader, OpenS3Object(client, key, what));
+  if (keys == nullptr) return reader;
+  auto opened = OpenSealed(std::move(reader), *keys);
+  if (opened.ok()) return opened;
+  return Annotate(opened.status(), StrCat(what, " at ", key));
+}
+
 class PartsReader final : public BlobReader {
  public:
-  PartsReader(std::shared_ptr<S3Client> client, const StoredUpload& upload, std::string what)
+  PartsReader(std::shared_ptr<S3Client> client, const StoredUpload& upload,
+              std::shared_ptr<const AtRestKeys> keys, std::string what)
       : client_(std::move(client)),
+        keys_(std::move(keys)),
         parts_(upload.parts),
         pieces_(upload.Pieces()),
         size_(upload.covered()),
@@ -42,7 +56,7 @@ class PartsReader final : public BlobReader {
     const auto& piece = *std::prev(after);
     const StoredPart& part = parts_[piece.part];
     if (open_ == nullptr || open_part_ != piece.part) {
-      MUSTER_ASSIGN_OR_RETURN(open_, OpenS3Object(client_, part.key, what_));
+      MUSTER_ASSIGN_OR_RETURN(open_, OpenObject(client_, part.key, keys_.get(), what_));
       open_part_ = piece.part;
     }
     const uint64_t left = piece.offset + piece.length - offset;
@@ -54,6 +68,7 @@ class PartsReader final : public BlobReader {
   }
 
   const std::shared_ptr<S3Client> client_;
+  const std::shared_ptr<const AtRestKeys> keys_;
   const std::vector<StoredPart> parts_;
   const std::vector<StoredUpload::Piece> pieces_;
   const uint64_t size_;
@@ -67,14 +82,17 @@ class PartsReader final : public BlobReader {
 
 absl::StatusOr<std::unique_ptr<BlobReader>> OpenStaged(std::shared_ptr<S3Client> client,
                                                        const StoredUpload& upload,
+                                                       std::shared_ptr<const AtRestKeys> keys,
                                                        const std::string& what) {
-  if (upload.done_has_bytes()) return OpenS3Object(std::move(client), upload.done->key, what);
-  return std::make_unique<PartsReader>(std::move(client), upload, what);
+  if (upload.done_has_bytes) return OpenObject(client, upload.done->key, keys.get(), what);
+  return std::make_unique<PartsReader>(std::move(client), upload, std::move(keys), what);
 }
 
 absl::StatusOr<Digest> HashStaged(const std::shared_ptr<S3Client>& client,
-                                  const StoredUpload& upload, const std::string& what) {
-  MUSTER_ASSIGN_OR_RETURN(const auto reader, OpenStaged(client, upload, what));
+                                  const StoredUpload& upload,
+                                  const std::shared_ptr<const AtRestKeys>& keys,
+                                  const std::string& what) {
+  MUSTER_ASSIGN_OR_RETURN(const auto reader, OpenStaged(client, upload, keys, what));
   std::vector<char> buffer(std::min<uint64_t>(limits::kS3FirstReadBytes, reader->size()));
   Sha256Hasher hasher;
   for (uint64_t offset = 0; offset < reader->size();) {

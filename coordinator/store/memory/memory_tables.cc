@@ -127,6 +127,14 @@ absl::StatusOr<std::vector<DeviceRecord>> MemoryTables::ListDevices(const Page& 
 
 absl::StatusOr<size_t> MemoryTables::CountDevices() const { return devices_.rows().size(); }
 
+absl::Status MemoryTables::VisitDevicesSeen(Timestamp since,
+                                            const StoreReader::OnDevice& visit) const {
+  for (const auto& [id, device] : devices_.rows()) {
+    if (device.last_seen >= since) MUSTER_RETURN_IF_ERROR(visit(DeviceRecord(device)));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TokenRecord> MemoryTables::FindToken(const TokenId& id) const {
   return FindIn(tokens_, id, "token", id.value());
 }

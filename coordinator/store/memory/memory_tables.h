@@ -45,6 +45,7 @@ class MemoryTables {
   absl::StatusOr<DeviceRecord> FindDevice(const DeviceId& id) const;
   absl::StatusOr<std::vector<DeviceRecord>> ListDevices(const Page& page) const;
   absl::StatusOr<size_t> CountDevices() const;
+  absl::Status VisitDevicesSeen(Timestamp since, const StoreReader::OnDevice& visit) const;
   absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const;
   absl::StatusOr<std::vector<TokenRecord>> ListTokens() const;
   absl::StatusOr<ModelRecord> FindModel(const ModelVersion& id) const;
@@ -56,6 +57,11 @@ class MemoryTables {
   absl::StatusOr<uint64_t> CurrentGeneration() const;
   absl::StatusOr<std::vector<UsageRecord>> ListUsage(const std::string& job,
                                                      const std::string& device) const;
+  absl::StatusOr<std::vector<AuditRecord>> ListAudit(const AuditFilter& filter,
+                                                     const Page& page) const;
+  absl::StatusOr<std::vector<AuditRecord>> ReadAuditChain(const std::string& chain, uint64_t after,
+                                                          size_t limit) const;
+  absl::StatusOr<std::vector<AuditChain>> ListAuditChains() const;
 
   absl::Status PutJob(const JobRecord& record);
   absl::Status PutRound(const RoundRecord& record);
@@ -77,6 +83,11 @@ class MemoryTables {
   absl::Status PostponeTask(const std::string& key, uint64_t fence, Timestamp due);
   absl::Status AddUsage(const UsageRecord& delta);
   absl::StatusOr<uint64_t> NextGeneration();
+  absl::Status DeleteModel(const ModelVersion& id);
+  absl::StatusOr<size_t> DeleteInvocations(const JobId& job, size_t limit);
+  absl::StatusOr<size_t> DeleteUsage(const std::string& job);
+  absl::Status AppendAudit(const AuditRecord& entry);
+  absl::Status PruneAudit(const std::string& chain, uint64_t through);
 
  private:
   // A round, then the function, then the device.
@@ -102,6 +113,8 @@ class MemoryTables {
   UndoMap<PromotionId, PromotionRecord> promotions_;
   UndoMap<std::pair<std::string, DeviceId>, UsageRecord> usage_;
   UndoMap<std::string, uint64_t> counters_;
+  UndoMap<std::string, AuditChain> audit_chains_;
+  UndoMap<std::pair<std::string, uint64_t>, AuditRecord> audit_;
 };
 
 }  // namespace muster

@@ -59,6 +59,11 @@ TokenRecord ReadToken(Row& row) {
   return token;
 }
 
+// As in PostgreSQL's migrations: a device's place in the index changes once in so long, not with
+// every call.
+constexpr Duration kSeenSlot = std::chrono::minutes(5);
+constexpr size_t kDevicesAtOnce = 1000;
+
 size_t ReadCount(Row& row) { return static_cast<size_t>(row.U64()); }
 
 }  // namespace
@@ -76,6 +81,32 @@ absl::StatusOr<size_t> SqlRows::CountDevices() const {
   MUSTER_ASSIGN_OR_RETURN(Statement count, db_.Prepare("SELECT count(*) FROM device"));
   MUSTER_ASSIGN_OR_RETURN(const std::optional<size_t> number, count.One(ReadCount));
   return number.value_or(0);
+}
+
+absl::Status SqlRows::VisitDevicesSeen(Timestamp since, const StoreReader::OnDevice& visit) const {
+  static const std::string by_time =
+      Devices().select +
+      " WHERE (last_seen_us, id) > (?, ?) AND last_seen_us >= ? ORDER BY last_seen_us, id LIMIT ?";
+  static const std::string by_slot =
+      Devices().select +
+      " WHERE (seen_slot, id) > (?, ?) AND last_seen_us >= ? ORDER BY seen_slot, id LIMIT ?";
+  const bool slots = db_.ManyWriters();
+  const auto place = [&](Timestamp seen) {
+    return slots ? seen.unix_us / kSeenSlot.count() : seen.unix_us;
+  };
+  int64_t after = place(since);
+  std::string id;  // before all ids
+  while (true) {
+    MUSTER_ASSIGN_OR_RETURN(auto devices, List(slots ? by_slot : by_time, ReadDevice, after, id,
+                                               since, kDevicesAtOnce));
+    const bool last = devices.size() < kDevicesAtOnce;
+    if (!last) {
+      after = place(devices.back().last_seen);
+      id = devices.back().id.value();
+    }
+    for (DeviceRecord& device : devices) MUSTER_RETURN_IF_ERROR(visit(std::move(device)));
+    if (last) return absl::OkStatus();
+  }
 }
 
 absl::Status SqlRows::PutDevice(const DeviceRecord& record) {

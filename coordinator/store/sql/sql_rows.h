@@ -44,6 +44,7 @@ class SqlRows {
   absl::StatusOr<DeviceRecord> FindDevice(const DeviceId& id) const;
   absl::StatusOr<std::vector<DeviceRecord>> ListDevices(const Page& page) const;
   absl::StatusOr<size_t> CountDevices() const;
+  absl::Status VisitDevicesSeen(Timestamp since, const StoreReader::OnDevice& visit) const;
   absl::StatusOr<TokenRecord> FindToken(const TokenId& id) const;
   absl::StatusOr<std::vector<TokenRecord>> ListTokens() const;
   absl::StatusOr<ModelRecord> FindModel(const ModelVersion& id) const;
@@ -55,6 +56,11 @@ class SqlRows {
   absl::StatusOr<uint64_t> CurrentGeneration() const;
   absl::StatusOr<std::vector<UsageRecord>> ListUsage(const std::string& job,
                                                      const std::string& device) const;
+  absl::StatusOr<std::vector<AuditRecord>> ListAudit(const AuditFilter& filter,
+                                                     const Page& page) const;
+  absl::StatusOr<std::vector<AuditRecord>> ReadAuditChain(const std::string& chain, uint64_t after,
+                                                          size_t limit) const;
+  absl::StatusOr<std::vector<AuditChain>> ListAuditChains() const;
 
   absl::Status PutJob(const JobRecord& record);
   absl::Status PutRound(const RoundRecord& record);
@@ -76,6 +82,11 @@ class SqlRows {
   absl::Status PostponeTask(const std::string& key, uint64_t fence, Timestamp due);
   absl::Status AddUsage(const UsageRecord& delta);
   absl::StatusOr<uint64_t> NextGeneration();
+  absl::Status DeleteModel(const ModelVersion& id);
+  absl::StatusOr<size_t> DeleteInvocations(const JobId& job, size_t limit);
+  absl::StatusOr<size_t> DeleteUsage(const std::string& job);
+  absl::Status AppendAudit(const AuditRecord& entry);
+  absl::Status PruneAudit(const std::string& chain, uint64_t through);
 
  private:
   // The record of `table` under `keys`; NotFound names it by `text`.
@@ -114,6 +125,7 @@ class SqlRows {
     return otherwise;
   }
 
+  absl::StatusOr<AuditChain> HoldAuditChain(const std::string& chain);
   absl::StatusOr<uint64_t> Counter(std::string_view name) const;
   absl::StatusOr<uint64_t> Count(std::string_view name);
   absl::StatusOr<uint64_t> NextFence();

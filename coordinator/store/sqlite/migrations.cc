@@ -21,21 +21,6 @@ absl::StatusOr<int64_t> Number(Connection& connection, std::string_view sql) {
   return number;
 }
 
-absl::StatusOr<int64_t> SchemaVersion(Connection& connection) {
-  MUSTER_ASSIGN_OR_RETURN(const int64_t known, Number(connection,
-                                                      "SELECT count(*) FROM sqlite_schema"
-                                                      " WHERE name = 'schema_version'"));
-  if (known > 0) {
-    return Number(connection, "SELECT coalesce(max(version), 0) FROM schema_version");
-  }
-  MUSTER_ASSIGN_OR_RETURN(const int64_t others,
-                          Number(connection, "SELECT count(*) FROM sqlite_schema"));
-  if (others == 0) return 0;
-  return absl::FailedPreconditionError(
-      StrCat(connection.path().string(),
-             " is a database of another program; choose another folder for the store"));
-}
-
 absl::Status Apply(Connection& connection, int64_t version, const Migration& migration) {
   MUSTER_RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
   absl::Status status;
@@ -54,6 +39,31 @@ absl::Status Apply(Connection& connection, int64_t version, const Migration& mig
 }
 
 }  // namespace
+
+absl::StatusOr<int64_t> SchemaVersion(Connection& connection) {
+  MUSTER_ASSIGN_OR_RETURN(const int64_t known, Number(connection,
+                                                      "SELECT count(*) FROM sqlite_schema"
+                                                      " WHERE name = 'schema_version'"));
+  if (known > 0) {
+    return Number(connection, "SELECT coalesce(max(version), 0) FROM schema_version");
+  }
+  MUSTER_ASSIGN_OR_RETURN(const int64_t others,
+                          Number(connection, "SELECT count(*) FROM sqlite_schema"));
+  if (others == 0) return 0;
+  return absl::FailedPreconditionError(
+      StrCat(connection.path().string(),
+             " is a database of another program; choose another folder for the store"));
+}
+
+absl::Status CheckSchema(Connection& connection, std::span<const Migration> migrations) {
+  MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(connection));
+  const auto newest = static_cast<int64_t>(migrations.size());
+  MUSTER_RETURN_IF_ERROR(CheckSchemaIsKnown(connection.path().string(), found, migrations));
+  if (found == newest) return absl::OkStatus();
+  return absl::FailedPreconditionError(StrCat(connection.path().string(), " has schema version ",
+                                              found, ", this program needs ", newest,
+                                              "; `muster-coordinator migrate` brings it there"));
+}
 
 absl::Status Migrate(Connection& connection, std::span<const Migration> migrations) {
   MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(connection));

@@ -17,6 +17,7 @@
 #include "coordinator/blobs/s3/s3_blobs.h"
 #include "coordinator/blobs/s3/s3_staging.h"
 #include "coordinator/blobs/staging.h"
+#include "proto/core/random.h"
 #include "proto/core/strings.h"
 #include "tests/support/s3_server.h"
 #include "tests/support/temp_folder.h"
@@ -60,13 +61,13 @@ class BlobBackend {
     size_t count = 0;
     for (const auto& file : FilesBelow(blobs())) {
       const std::string folder = *std::filesystem::relative(file, blobs()).begin();
-      count += folder != "staging" && folder != "tmp" ? 1 : 0;
+      count += folder != "ages" && folder != "staging" && folder != "tmp" ? 1 : 0;
     }
     return count;
   }
 };
 
-class DirectoryBackend final : public BlobBackend {
+class DirectoryBackend : public BlobBackend {
  public:
   absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobs() override {
     return OpenDirectoryBlobs(blobs());
@@ -93,11 +94,27 @@ class DirectoryBackend final : public BlobBackend {
     }
   }
 
- private:
+ protected:
   TempFolder folder_;
 };
 
-class S3Backend final : public BlobBackend {
+// Uploads sealed.
+class SealedBackend final : public DirectoryBackend {
+ public:
+  SealedBackend() {
+    SystemRandom random;
+    EXPECT_TRUE(AtRestKeys::Create(folder_.path() / "key", random).ok());
+    keys_ = AtRestKeys::Open(folder_.path() / "key").value();
+  }
+  absl::StatusOr<std::unique_ptr<StagingArea>> OpenStaging(StagingLimits limits) override {
+    return StagingArea::OpenSealed(staging(), keys_, limits);
+  }
+
+ private:
+  std::shared_ptr<const AtRestKeys> keys_;
+};
+
+class S3Backend : public BlobBackend {
  public:
   explicit S3Backend(S3Server& server) : server_(server), prefix_(NextPrefix()) {
     client_ = Client();
@@ -136,6 +153,9 @@ class S3Backend final : public BlobBackend {
     }
   }
 
+ protected:
+  const std::shared_ptr<S3Client>& client() const { return client_; }
+
  private:
   static std::string NextPrefix() {
     static std::atomic<int> next{0};
@@ -151,6 +171,23 @@ class S3Backend final : public BlobBackend {
   std::shared_ptr<S3Client> client_;
 };
 
+// Uploads sealed.
+class SealedS3Backend final : public S3Backend {
+ public:
+  explicit SealedS3Backend(S3Server& server) : S3Backend(server) {
+    SystemRandom random;
+    EXPECT_TRUE(AtRestKeys::Create(folder_.path() / "key", random).ok());
+    keys_ = AtRestKeys::Open(folder_.path() / "key").value();
+  }
+  absl::StatusOr<std::unique_ptr<StagingArea>> OpenStaging(StagingLimits limits) override {
+    return OpenS3Staging(client(), limits, keys_);
+  }
+
+ private:
+  TempFolder folder_;
+  std::shared_ptr<const AtRestKeys> keys_;
+};
+
 // Contract tests take the adapter's name.
 class BlobContractTest : public ::testing::TestWithParam<std::string> {
  protected:
@@ -159,10 +196,18 @@ class BlobContractTest : public ::testing::TestWithParam<std::string> {
       backend_ = std::make_unique<DirectoryBackend>();
       return;
     }
+    if (GetParam() == "Sealed") {
+      backend_ = std::make_unique<SealedBackend>();
+      return;
+    }
     std::string why;
     S3Server* const server = S3Server::Shared(&why);
     if (server == nullptr) GTEST_SKIP() << why;
-    backend_ = std::make_unique<S3Backend>(*server);
+    if (GetParam() == "SealedS3") {
+      backend_ = std::make_unique<SealedS3Backend>(*server);
+    } else {
+      backend_ = std::make_unique<S3Backend>(*server);
+    }
   }
   std::unique_ptr<BlobBackend> backend_;
 };

@@ -1,10 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/directory/directory_blobs.h"
 #include "coordinator/blobs/staging.h"
+#include "proto/core/random.h"
 #include "tests/contract/small_disk.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster {
 namespace {
@@ -13,13 +17,30 @@ using ::testing::HasSubstr;
 
 constexpr char kOwner[] = "device/d1";
 
+using OpenArea =
+    std::function<absl::StatusOr<std::unique_ptr<StagingArea>>(const std::filesystem::path&)>;
+
+absl::StatusOr<std::unique_ptr<StagingArea>> OpenPlain(const std::filesystem::path& folder) {
+  return StagingArea::Open(folder);
+}
+
+// The keys lie elsewhere: only the uploads fill the disk.
+OpenArea OpenSealedWith(const TempFolder& folder) {
+  SystemRandom random;
+  EXPECT_TRUE(AtRestKeys::Create(folder.path() / "key", random).ok());
+  const auto keys = AtRestKeys::Open(folder.path() / "key").value();
+  return [keys](const std::filesystem::path& staging) {
+    return StagingArea::OpenSealed(staging, keys);
+  };
+}
+
 // Chunks until one does not fit; then everything that fitted is still there, and after space was
 // freed the upload goes on from there.
-void StagingStopsAndGoesOn(SmallDisk& disk) {
+void StagingStopsAndGoesOn(SmallDisk& disk, const OpenArea& open) {
   const std::string bytes(600'000, 'u');
   const Digest digest = Sha256(bytes);
   constexpr size_t kChunk = 50'000;
-  auto area = StagingArea::Open(disk.path() / "staging");
+  auto area = open(disk.path() / "staging");
   ASSERT_TRUE(area.ok()) << area.status();
   uint64_t offset = 0;
   const auto append = [&] {
@@ -42,7 +63,7 @@ void StagingStopsAndGoesOn(SmallDisk& disk) {
       absl::IsResourceExhausted((*area)->Append(kOwner, Sha256(other), other.size(), 0, other)));
   disk.Free();
   EXPECT_EQ((*area)->Stat(kOwner, Sha256(other))->offset, 0u);
-  area = StagingArea::Open(disk.path() / "staging");
+  area = open(disk.path() / "staging");
   ASSERT_TRUE(area.ok()) << area.status();
   EXPECT_EQ((*area)->Stat(kOwner, digest)->offset, offset);
   while (offset < bytes.size()) ASSERT_TRUE(append().ok());
@@ -71,12 +92,24 @@ constexpr size_t kDiskBytes = 2u << 20, kFileBytes = 130'000;
 
 TEST(FullDisk, AnUploadKeepsWhatItHeldAndGoesOnWhenThereIsSpace) {
   const auto disk = MakeSmallDisk(kDiskBytes, kFileBytes);
-  StagingStopsAndGoesOn(*disk);
+  StagingStopsAndGoesOn(*disk, OpenPlain);
+}
+
+TEST(FullDisk, ASealedUploadKeepsWhatItHeldAndGoesOnWhenThereIsSpace) {
+  const TempFolder folder;
+  const auto disk = MakeSmallDisk(kDiskBytes, kFileBytes);
+  StagingStopsAndGoesOn(*disk, OpenSealedWith(folder));
 }
 
 TEST(FullDisk, AFileSizeLimitStopsAnUploadTheSameWay) {
   FileSizeLimit disk(kFileBytes);
-  StagingStopsAndGoesOn(disk);
+  StagingStopsAndGoesOn(disk, OpenPlain);
+}
+
+TEST(FullDisk, AFileSizeLimitStopsASealedUploadTheSameWay) {
+  const TempFolder folder;
+  FileSizeLimit disk(kFileBytes);
+  StagingStopsAndGoesOn(disk, OpenSealedWith(folder));
 }
 
 TEST(FullDisk, ABlobIsWholeOrAbsent) {

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -200,6 +203,121 @@ TEST_P(BlobContract, ManyThreadsWriteTheSameAndDifferentBlobs) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(backend_->HalfMade(), 0u);
+}
+
+// What garbage collection builds on. `age` is how long ago the blob was written.
+class BlobAges : public BlobContract {
+ protected:
+  Digest PutAged(const std::string& bytes, std::chrono::hours age) {
+    const Digest digest = *PutBlob(*blobs_, bytes);
+    std::filesystem::last_write_time(backend_->PathOf(digest),
+                                     std::chrono::file_clock::now() - age);
+    return digest;
+  }
+  static Timestamp Ago(std::chrono::hours age) { return SystemClock().Now() - age; }
+};
+INSTANTIATE_TEST_SUITE_P(Adapters, BlobAges, ::testing::Values("Directory", "S3"), BackendName);
+
+TEST_P(BlobAges, ListShowsEachBlobWithItsSizeAndAge) {
+  std::map<Digest, BlobInfo> found;
+  const Digest young = *PutBlob(*blobs_, "young");
+  const Digest old = PutAged("as old as the hills", std::chrono::hours(48));
+  const auto writer = *blobs_->Create();  // not a blob yet
+  ASSERT_TRUE(writer->Append("half").ok());
+  ASSERT_TRUE(blobs_
+                  ->List([&](const BlobInfo& blob) {
+                    found[blob.digest] = blob;
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[young].size, 5u);
+  EXPECT_GT(found[young].modified, Ago(std::chrono::hours(1)));
+  EXPECT_LT(found[old].modified, Ago(std::chrono::hours(47)));
+  EXPECT_TRUE(absl::IsCancelled(
+      blobs_->List([](const BlobInfo&) { return absl::CancelledError("enough"); })));
+}
+
+TEST_P(BlobAges, OnlyOldBlobsAreDeleted) {
+  const Digest old = PutAged("old", std::chrono::hours(48));
+  const Digest young = *PutBlob(*blobs_, "young");
+  EXPECT_TRUE(*blobs_->DeleteIfOlder(old, Ago(std::chrono::hours(24))));
+  EXPECT_FALSE(*blobs_->DeleteIfOlder(young, Ago(std::chrono::hours(24))));
+  EXPECT_FALSE(*blobs_->DeleteIfOlder(Sha256("none"), Ago(std::chrono::hours(24))));
+  EXPECT_FALSE(*blobs_->Has(old));
+  EXPECT_TRUE(*blobs_->Has(young));
+}
+
+TEST_P(BlobAges, TouchingAndWritingAgainMakeABlobYoung) {
+  const Digest touched = PutAged("touched", std::chrono::hours(48));
+  const Digest written = PutAged("written", std::chrono::hours(48));
+  EXPECT_TRUE(*blobs_->Touch(touched));
+  EXPECT_EQ(*PutBlob(*blobs_, "written"), written);
+  EXPECT_FALSE(*blobs_->Touch(Sha256("none")));
+  for (const Digest& digest : {touched, written}) {
+    EXPECT_FALSE(*blobs_->DeleteIfOlder(digest, Ago(std::chrono::hours(24))));
+    EXPECT_TRUE(*blobs_->Has(digest));
+  }
+}
+
+TEST_P(BlobAges, WhoWritesWhileItIsDeletedHasWritten) {
+  for (int i = 0; i < 50; ++i) {
+    const std::string bytes = StrCat("written again ", i);
+    const Digest digest = PutAged(bytes, std::chrono::hours(48));
+    std::thread writer([&] { EXPECT_TRUE(PutBlob(*blobs_, bytes).ok()); });
+    EXPECT_TRUE(blobs_->DeleteIfOlder(digest, Ago(std::chrono::hours(24))).ok());
+    writer.join();
+    EXPECT_TRUE(*blobs_->Has(digest));
+  }
+}
+
+TEST_P(BlobAges, WhoTouchesWhileItIsDeletedIsToldTheTruth) {
+  for (int i = 0; i < 50; ++i) {
+    const Digest digest = PutAged(StrCat("blob ", i), std::chrono::hours(48));
+    bool deleted = false, there = false;
+    std::thread toucher([&] { there = *blobs_->Touch(digest); });
+    deleted = *blobs_->DeleteIfOlder(digest, Ago(std::chrono::hours(24)));
+    toucher.join();
+    EXPECT_NE(deleted, there);
+    EXPECT_EQ(*blobs_->Has(digest), there);
+  }
+}
+
+TEST_P(BlobAges, OfManyWhoDeleteOneDoes) {
+  for (int i = 0; i < 20; ++i) {
+    const Digest digest = PutAged(StrCat("blob of many ", i), std::chrono::hours(48));
+    std::atomic<int> deleted = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+      threads.emplace_back([&] {
+        const auto done = blobs_->DeleteIfOlder(digest, Ago(std::chrono::hours(24)));
+        ASSERT_TRUE(done.ok()) << done.status();
+        deleted += *done ? 1 : 0;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_LE(deleted, 1);
+    EXPECT_EQ(*blobs_->Has(digest), deleted == 0) << "or each left it to the others";
+  }
+}
+
+// Only a folder is opened for reading.
+class FolderForReading : public BlobAges {};
+INSTANTIATE_TEST_SUITE_P(Adapters, FolderForReading, ::testing::Values("Directory"), BackendName);
+
+TEST_P(FolderForReading, IsNotChanged) {
+  const Digest digest = PutAged("blob", std::chrono::hours(48));
+  const auto writer = *blobs_->Create();
+  ASSERT_TRUE(writer->Append("half").ok());
+  const auto reading = *OpenDirectoryBlobsForReading(backend_->blobs());
+  EXPECT_EQ(*GetBlob(*reading, digest, 100), "blob");
+  EXPECT_TRUE(absl::IsFailedPrecondition(reading->Create().status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(reading->Delete(digest)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(reading->Touch(digest).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      reading->DeleteIfOlder(digest, Ago(std::chrono::hours(1))).status()));
+  EXPECT_TRUE(writer->Commit().ok()) << "what its owner writes was left alone";
+  EXPECT_TRUE(absl::IsNotFound(OpenDirectoryBlobsForReading(backend_->blobs() / "none").status()));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <limits>
+#include <set>
 
 #include "tests/contract/store/store_fixture.h"
 
@@ -55,6 +56,37 @@ TEST_P(FleetAndModels, DevicesAreListedByIdPageByPageAndCounted) {
   EXPECT_THAT(ids({.after = "d10", .limit = 2}), ElementsAre("d2"));
   EXPECT_THAT(ids({.after = "d2"}), IsEmpty());
   EXPECT_EQ(*Read([](const StoreReader& r) { return r.CountDevices(); }), 3u);
+}
+
+TEST_P(FleetAndModels, WhoWasSeenLatelyIsVisitedOnceAndNobodyElse) {
+  constexpr int kDevices = 2500;  // more than a store reads at once
+  const auto seen = [](int i) { return At(60 * i); };
+  for (const bool again : {false, true}) {
+    // The second time each row is changed: it was seen half an hour later.
+    ASSERT_OK(Write([&](StoreTx& tx) -> absl::Status {
+      for (int i = 0; i < kDevices; ++i) {
+        DeviceRecord device = SmallDevice(StrCat("d", i));
+        device.row_version = again ? 1 : 0;
+        device.last_seen = seen(i) + (again ? std::chrono::minutes(30) : std::chrono::minutes(0));
+        MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
+      }
+      return absl::OkStatus();
+    }));
+  }
+  for (const int first : {0, 31, 1000, 1001, 1002, 1003, 1004, 1005, kDevices - 1, kDevices}) {
+    std::multiset<std::string> expected, visited;
+    for (int i = first; i < kDevices; ++i) expected.insert(StrCat("d", i));
+    ASSERT_OK(Read([&](const StoreReader& r) {
+      return r.VisitDevicesSeen(seen(first + 30), [&](DeviceRecord&& device) {
+        visited.insert(device.id.value());
+        return absl::OkStatus();
+      });
+    }));
+    EXPECT_EQ(visited, expected) << first;
+  }
+  EXPECT_TRUE(absl::IsCancelled(Read([&](const StoreReader& r) {
+    return r.VisitDevicesSeen(At(0), [](DeviceRecord&&) { return absl::CancelledError("no"); });
+  })));
 }
 
 TEST_P(FleetAndModels, TokensComeBackAsTheyWerePutNewestFirst) {

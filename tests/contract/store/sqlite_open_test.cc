@@ -81,6 +81,49 @@ TEST_F(SqliteOpen, ANewerSchemaIsRefusedAndLeftAlone) {
               AllOf(HasSubstr("schema version 99"), HasSubstr("newer program")));
 }
 
+TEST_F(SqliteOpen, AStoreIsReadBesideItsOwnerAndNotWritten) {
+  auto owner = Open();
+  ASSERT_TRUE(owner.ok()) << owner.status();
+  const auto put = [&](const char* id) {
+    return (*owner)->Write([&](StoreTx& tx) { return tx.PutJob(SmallJob(id)); });
+  };
+  ASSERT_OK(put("before"));
+  const auto reading = OpenSqliteForReading({.directory = folder_.path()});
+  ASSERT_TRUE(reading.ok()) << reading.status();
+  ASSERT_OK(put("after"));
+  ASSERT_OK((*reading)->Read([](const StoreReader& r) {
+    EXPECT_EQ(r.ListJobs({})->size(), 2u);
+    return absl::OkStatus();
+  }));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      (*reading)->Write([](StoreTx& tx) { return tx.PutJob(SmallJob("no")); })));
+}
+
+TEST_F(SqliteOpen, ReadingNeedsAStoreOfThisProgramsSchema) {
+  EXPECT_TRUE(absl::IsNotFound(OpenSqliteForReading({.directory = folder_.path()}).status()));
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(OpenSqliteForReading({.directory = folder_.path()}).ok());
+  Sql("DELETE FROM schema_version WHERE version > 1");
+  const absl::Status older = OpenSqliteForReading({.directory = folder_.path()}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(older)) << older;
+  EXPECT_THAT(std::string(older.message()), HasSubstr("muster-coordinator migrate"));
+}
+
+TEST_F(SqliteOpen, TheAuditLogIsAppendOnlyForOtherProgramsToo) {
+  {
+    auto store = Open();
+    ASSERT_OK((*store)->Write(
+        [](StoreTx& tx) { return tx.AppendAudit({.chain = "c", .actor = "a", .action = "x"}); }));
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_.path() / "muster.db").c_str(), &db), SQLITE_OK);
+  for (const char* sql : {"UPDATE audit SET actor = 'b'", "DELETE FROM audit"}) {
+    EXPECT_NE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sql;
+    EXPECT_THAT(std::string(sqlite3_errmsg(db)), HasSubstr("append-only"));
+  }
+  sqlite3_close(db);
+}
+
 TEST_F(SqliteOpen, ADatabaseOfAnotherProgramIsRefused) {
   Sql("CREATE TABLE bookmarks (url TEXT)");
   const absl::Status refused = Open().status();

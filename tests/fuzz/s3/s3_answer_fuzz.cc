@@ -22,14 +22,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (const auto listing = muster::ParseS3Listing(bytes); listing.ok()) {
     muster::StoredUploads uploads;
-    for (const auto& object : listing->objects) muster::AddStored(object, object.key, uploads);
+    for (const auto& object : listing->objects)
+      muster::AddStored(object, object.key, false, uploads);
     for (const auto& [name, upload] : uploads) {
       uint64_t at = 0;
       for (const auto& piece : upload.Pieces()) {
         if (piece.offset != at || piece.length == 0) std::abort();
         at += piece.length;
       }
-      if (at > upload.total || (!upload.done_has_bytes() && at != upload.covered())) std::abort();
+      if (at > upload.total || (!upload.done_has_bytes && at != upload.covered())) std::abort();
     }
   }
   return 0;

@@ -78,11 +78,11 @@ TEST_F(PromotionTest, ARollBackUncoversTheOneBefore) {
   Promote(1);
   Promote(2);
   EXPECT_EQ(Told(east_), 2u);
-  const auto rolled = RollBack(*context_, "m", "");
+  const auto rolled = RollBack(*context_, "m", "", "operator/test");
   ASSERT_TRUE(rolled.ok());
   EXPECT_EQ(rolled->record.phase, PromotionPhase::kRolledBack);
   EXPECT_EQ(Told(east_), 1u);
-  ASSERT_TRUE(RollBack(*context_, "m", rolled->record.id.value()).ok());
+  ASSERT_TRUE(RollBack(*context_, "m", rolled->record.id.value(), "operator/test").ok());
   EXPECT_EQ(Told(east_), 1u);
 }
 

@@ -57,6 +57,8 @@ const Row kTable[] = {
     {"OperatorService", "ListTokens", {kOperator}},
     {"OperatorService", "RevokeToken", {kOperator}},
     {"OperatorService", "ListDevices", {kOperator}},
+    {"OperatorService", "ListAudit", {kOperator}},
+    {"OperatorService", "VerifyAudit", {kOperator}},
     {"OperatorService", "GetDevice", {kOperator}},
     {"OperatorService", "RevokeDevice", {kOperator}},
     {"OperatorService", "Promote", {kOperator}},

@@ -10,6 +10,7 @@
 #include "coordinator/drive/fleet.h"
 #include "coordinator/rpc/access.h"
 #include "muster/v1/device.grpc.pb.h"
+#include "muster/v1/enrolment.grpc.pb.h"
 #include "muster/v1/operator.grpc.pb.h"
 #include "proto/core/limits.h"
 #include "proto/transport/channel.h"
@@ -50,7 +51,7 @@ TEST_F(WireTest, ARevokedDeviceIsRefusedAtItsNextCallOnTheSameConnection) {
   const auto channel = As(Role::kDevice, "thief");
   EXPECT_EQ(CallEmpty(channel, "muster.v1.DeviceService/CheckIn"),
             grpc::StatusCode::INVALID_ARGUMENT);  // admitted; an empty check-in says too little
-  ASSERT_TRUE(RevokeDevice(*context_, DeviceId::Trusted("thief"), "stolen").ok());
+  ASSERT_TRUE(RevokeDevice(*context_, DeviceId::Trusted("thief"), "stolen", "operator/test").ok());
   EXPECT_EQ(CallEmpty(channel, "muster.v1.DeviceService/CheckIn"),
             grpc::StatusCode::PERMISSION_DENIED);
 }
@@ -64,7 +65,7 @@ TEST_F(WireTest, ARevokedDeviceIsRefusedOnAResumedSessionToo) {
   EXPECT_FALSE(resumed);
   EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_TRUE(resumed);
-  ASSERT_TRUE(RevokeDevice(*context_, DeviceId::Trusted("thief"), "stolen").ok());
+  ASSERT_TRUE(RevokeDevice(*context_, DeviceId::Trusted("thief"), "stolen", "operator/test").ok());
   EXPECT_EQ(CheckInAnew(credential, sessions, &resumed), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_TRUE(resumed);
 }
@@ -118,6 +119,83 @@ TEST_F(WireTest, ACertificateOfAnotherAuthorityDoesNotGetThrough) {
                                 arguments);
   EXPECT_EQ(CallEmpty(channel, "muster.v1.OperatorService/ListJobs"),
             grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(WireTest, RefusedCallsAreInTheAuditLogAndItVerifies) {
+  AddDevice("thief");
+  const auto thief = As(Role::kDevice, "thief");
+  for (int i = 0; i < 3; ++i) CallEmpty(thief, "muster.v1.OperatorService/CreateToken");
+  const auto stub = v1::OperatorService::NewStub(As(Role::kOperator, "ada"));
+  v1::CreateTokenRequest order;
+  order.set_uses(1);
+  order.set_ttl_us(1'000'000);
+  v1::CreateTokenResponse token;
+  grpc::ClientContext first;
+  ASSERT_TRUE(stub->CreateToken(&first, order, &token).ok());
+
+  v1::ListAuditResponse listed;
+  grpc::ClientContext second;
+  ASSERT_TRUE(stub->ListAudit(&second, {}, &listed).ok());
+  ASSERT_EQ(listed.rows_size(), 2);
+  const bool refused_first = listed.rows(0).action() == "refused.PERMISSION_DENIED";
+  const v1::AuditRow& refused = listed.rows(refused_first ? 0 : 1);
+  const v1::AuditRow& created = listed.rows(refused_first ? 1 : 0);
+  EXPECT_EQ(refused.actor(), "device/thief");
+  EXPECT_EQ(refused.count(), 3u);
+  EXPECT_EQ(created.action(), "token.create");
+  EXPECT_EQ(created.actor(), "operator/ada");
+  EXPECT_EQ(created.subject(), "token/" + token.info().id());
+
+  v1::VerifyAuditResponse verified;
+  v1::VerifyAuditRequest ask;
+  const auto expect = [&](const std::string& chain, uint64_t number, const std::string& hash) {
+    v1::AuditPlace* place = ask.add_expected();
+    place->set_chain(chain);
+    place->set_number(number);
+    place->set_hash(hash);
+  };
+  expect(created.chain(), 1, created.hash());
+  grpc::ClientContext third;
+  ASSERT_TRUE(stub->VerifyAudit(&third, ask, &verified).ok());
+  ASSERT_EQ(verified.chains_size(), 2);
+  for (const v1::AuditChain& chain : verified.chains()) EXPECT_TRUE(chain.intact());
+
+  ask.Clear();
+  expect(created.chain(), 1, refused.hash());  // another row than the one that was seen
+  expect(refused.chain(), 2, refused.hash());  // a row that was cut off
+  expect("gone", 1, created.hash());           // a chain that was taken out
+  verified.Clear();
+  grpc::ClientContext fourth;
+  ASSERT_TRUE(stub->VerifyAudit(&fourth, ask, &verified).ok());
+  ASSERT_EQ(verified.chains_size(), 3);
+  for (const v1::AuditChain& chain : verified.chains()) {
+    EXPECT_FALSE(chain.intact()) << chain.chain();
+    EXPECT_NE(chain.problem(), "") << chain.chain();
+  }
+}
+
+TEST_F(WireTest, ABadJoinTokenIsInTheAuditLogWithoutTheToken) {
+  const auto stub = v1::EnrolmentService::NewStub(As(std::nullopt));
+  v1::EnrolRequest request;
+  request.set_token("mjt_0123456789abcdef_" + std::string(64, 'a'));
+  request.set_csr_der(MakeCertificateRequest(EcPrivateKey::Generate().value()).value());
+  v1::EnrolResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = stub->Enrol(&context, request, &response);
+  ASSERT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
+  ASSERT_TRUE(edge_->refusals().Flush(true).ok());
+  ASSERT_TRUE(store_
+                  ->Read([&](const StoreReader& reader) -> absl::Status {
+                    const auto rows = reader.ListAudit({}, {}).value();
+                    EXPECT_EQ(rows.size(), 1u);
+                    for (const AuditRecord& row : rows) {
+                      EXPECT_EQ(row.actor, "anonymous");
+                      EXPECT_EQ(row.subject, "muster.v1.EnrolmentService/Enrol");
+                      EXPECT_EQ(row.detail.find("aaaa"), std::string::npos);
+                    }
+                    return absl::OkStatus();
+                  })
+                  .ok());
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ StoredUpload Upload(uint64_t total, const std::vector<std::pair<uint64_t, uint64
   StoredUploads uploads;
   for (const auto& [offset, length] : parts) {
     const S3Listed object = Object(StagedPart(offset, length), length, total);
-    EXPECT_TRUE(AddStored(object, object.key, uploads)) << object.key;
+    EXPECT_TRUE(AddStored(object, object.key, false, uploads)) << object.key;
   }
   return uploads.empty() ? StoredUpload{.total = total} : uploads.begin()->second;
 }
@@ -75,21 +75,21 @@ TEST(StagedKeys, DoneIsNotCompleteWithHoles) {
   StoredUploads uploads;
   const S3Listed part = Object(StagedPart(0, 30), 30, 100);
   const S3Listed done = Object(kStagedDone, 0, 100);
-  ASSERT_TRUE(AddStored(part, part.key, uploads));
-  ASSERT_TRUE(AddStored(done, done.key, uploads));
+  ASSERT_TRUE(AddStored(part, part.key, false, uploads));
+  ASSERT_TRUE(AddStored(done, done.key, false, uploads));
   EXPECT_FALSE(uploads.begin()->second.complete());
   EXPECT_EQ(uploads.begin()->second.keys[0], done.key) << "it is deleted first";
   const S3Listed rest = Object(StagedPart(30, 70), 70, 100);
-  ASSERT_TRUE(AddStored(rest, rest.key, uploads));
+  ASSERT_TRUE(AddStored(rest, rest.key, false, uploads));
   EXPECT_TRUE(uploads.begin()->second.complete());
 }
 
 TEST(StagedKeys, AnObjectOfAnotherSizeThanItsNameSaysIsNone) {
   StoredUploads uploads;
   const S3Listed part = Object(StagedPart(0, 30), 29, 100);
-  EXPECT_FALSE(AddStored(part, part.key, uploads));
+  EXPECT_FALSE(AddStored(part, part.key, false, uploads));
   const S3Listed done = Object(kStagedDone, 99, 100);
-  EXPECT_FALSE(AddStored(done, done.key, uploads));
+  EXPECT_FALSE(AddStored(done, done.key, false, uploads));
   EXPECT_TRUE(uploads.empty());
 }
 

@@ -1,0 +1,75 @@
+#include "coordinator/store/sqlite/maintenance.h"
+
+#include <sqlite3.h>
+
+#include <chrono>
+#include <memory>
+
+#include "coordinator/store/sqlite/connection.h"
+#include "coordinator/store/sqlite/migrations.h"
+#include "proto/core/files.h"
+#include "proto/core/status.h"
+#include "proto/core/strings.h"
+
+namespace muster {
+namespace {
+
+constexpr std::chrono::milliseconds kBusyTimeout{5000};
+
+absl::StatusOr<std::unique_ptr<Connection>> OpenExisting(const std::filesystem::path& file,
+                                                         Connection::Mode mode) {
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) {
+    return absl::NotFoundError(StrCat("there is no store ", file.string()));
+  }
+  return Connection::Open(file, mode, kBusyTimeout);
+}
+
+std::string ReadText(Row& row) { return row.Text(); }
+
+}  // namespace
+
+absl::StatusOr<SqliteSchema> InspectSqliteSchema(const std::filesystem::path& file) {
+  MUSTER_ASSIGN_OR_RETURN(const auto connection, OpenExisting(file, Connection::Mode::kReadOnly));
+  SqliteSchema schema;
+  MUSTER_ASSIGN_OR_RETURN(schema.found, SchemaVersion(*connection));
+  const std::vector<Migration>& steps = EmbeddedMigrations();
+  schema.newest = static_cast<int64_t>(steps.size());
+  for (auto i = static_cast<size_t>(schema.found); i < steps.size(); ++i) {
+    schema.pending.emplace_back(steps[i].name);
+  }
+  return schema;
+}
+
+absl::Status SnapshotSqlite(const std::filesystem::path& file, const std::filesystem::path& out) {
+  MUSTER_ASSIGN_OR_RETURN(const auto connection, OpenExisting(file, Connection::Mode::kReadOnly));
+  // Outside a transaction, as VACUUM must be; %Q quotes the name.
+  const std::unique_ptr<char, decltype(&sqlite3_free)> copy(
+      sqlite3_mprintf("VACUUM INTO %Q", out.c_str()), sqlite3_free);
+  if (copy == nullptr) return absl::ResourceExhaustedError("there is no memory left");
+  MUSTER_RETURN_IF_ERROR(connection->Execute(copy.get()));
+  MUSTER_RETURN_IF_ERROR(FsyncFile(out));
+  return FsyncDirectory(out.parent_path());
+}
+
+absl::Status CheckSqliteIntegrity(const std::filesystem::path& file) {
+  MUSTER_ASSIGN_OR_RETURN(const auto connection, OpenExisting(file, Connection::Mode::kReadOnly));
+  MUSTER_ASSIGN_OR_RETURN(Statement check, connection->Prepare("PRAGMA integrity_check(5)"));
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> found, check.All(ReadText));
+  if (found.size() == 1 && found[0] == "ok") return absl::OkStatus();
+  return absl::DataLossError(StrCat(file.string(), " is damaged: ", StrJoin(found, "; ")));
+}
+
+absl::Status AdvanceSqliteGeneration(const std::filesystem::path& file, int64_t by) {
+  MUSTER_ASSIGN_OR_RETURN(const auto connection, OpenExisting(file, Connection::Mode::kReadWrite));
+  MUSTER_RETURN_IF_ERROR(connection->Execute("BEGIN IMMEDIATE"));
+  {
+    MUSTER_ASSIGN_OR_RETURN(
+        Statement advance,
+        connection->Prepare("UPDATE counter SET value = value + ? WHERE name = 'generation'"));
+    MUSTER_RETURN_IF_ERROR(advance.Bind(by).Run());
+  }
+  return connection->Execute("COMMIT");
+}
+
+}  // namespace muster

@@ -1,0 +1,34 @@
+// What backup, restore, migrate and doctor do with the SQLite file itself.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace muster {
+
+struct SqliteSchema {
+  int64_t found = 0;                 // 0: no store yet
+  int64_t newest = 0;                // that this program knows
+  std::vector<std::string> pending;  // steps that would run
+};
+
+// Beside the process that has the store. NotFound without a file.
+absl::StatusOr<SqliteSchema> InspectSqliteSchema(const std::filesystem::path& file);
+
+// A copy of one committed state, while the store is written to: `out` must not be there, and is
+// durable afterwards. The copy has no free pages, and nothing of what was deleted.
+absl::Status SnapshotSqlite(const std::filesystem::path& file, const std::filesystem::path& out);
+
+// DataLoss if SQLite finds the file damaged, with what it found.
+absl::Status CheckSqliteIntegrity(const std::filesystem::path& file);
+
+// Moves the generation of desired state past all that were given before `by` more. Of a file that
+// nobody has open.
+absl::Status AdvanceSqliteGeneration(const std::filesystem::path& file, int64_t by);
+
+}  // namespace muster
