@@ -1,4 +1,5 @@
 // muster-coordinator. commands/ has its command line, serve.cc wires the parts together.
+#include <cstdlib>
 #include <iostream>
 
 #include "absl/synchronization/mutex.h"
@@ -10,6 +11,9 @@ extern "C" const char* malloc_conf;
 const char* malloc_conf = "narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0";
 
 int main(int argc, char** argv) {
+  // gRPC 1.51 reads into chunks of 64 KB and keeps them, whatever the limit (rpc/server.cc), unless
+  // this experiment of its own is off.
+  setenv("GRPC_EXPERIMENTS", "-tcp_read_chunks", /*overwrite=*/0);
   // Distributions compile Abseil with its search for deadlocks, at a tenth of what gRPC costs.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   return muster::commands::Run({argv + 1, argv + argc}, std::cout, std::cerr);

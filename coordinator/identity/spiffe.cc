@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/core/status.h"
-#include "proto/x509/certificate.h"
 #include "proto/x509/spiffe.h"
 
 namespace muster {
@@ -46,10 +45,15 @@ std::string PrincipalUri(Role role, std::string_view id, std::string_view trust_
 
 absl::StatusOr<Principal> PrincipalFromCertificatePem(std::string_view leaf_pem,
                                                       std::string_view trust_domain) {
-  absl::StatusOr<Certificate> leaf = Certificate::FromPem(leaf_pem);
+  const absl::StatusOr<Certificate> leaf = Certificate::FromPem(leaf_pem);
   if (!leaf.ok()) return Refused("it cannot be read");
-  if (leaf->IsCa()) return Refused("it is a CA certificate, which identifies no caller");
-  const std::vector<std::string> uris = leaf->UriNames();
+  return PrincipalFromCertificate(*leaf, trust_domain);
+}
+
+absl::StatusOr<Principal> PrincipalFromCertificate(const Certificate& leaf,
+                                                   std::string_view trust_domain) {
+  if (leaf.IsCa()) return Refused("it is a CA certificate, which identifies no caller");
+  const std::vector<std::string> uris = leaf.UriNames();
   if (uris.size() != 1) {
     return Refused(absl::StrCat("it carries ", uris.size(), " URI names, expected exactly one"));
   }
@@ -60,7 +64,7 @@ absl::StatusOr<Principal> PrincipalFromCertificatePem(std::string_view leaf_pem,
   }
   absl::StatusOr<Role> role = ParseRole(spiffe->kind);
   if (!role.ok()) return Refused("its SPIFFE ID names no role that may call");
-  return Principal{*role, spiffe->id, leaf->SerialHex()};
+  return Principal{*role, spiffe->id, leaf.SerialHex()};
 }
 
 }  // namespace muster

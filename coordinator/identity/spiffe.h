@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "proto/x509/certificate.h"
 
 namespace muster {
 
@@ -25,6 +26,9 @@ struct Principal {
 // is a leaf with exactly one URI name, a SPIFFE ID of `trust_domain` whose kind is a role.
 absl::StatusOr<Principal> PrincipalFromCertificatePem(std::string_view leaf_pem,
                                                       std::string_view trust_domain);
+
+absl::StatusOr<Principal> PrincipalFromCertificate(const Certificate& leaf,
+                                                   std::string_view trust_domain);
 
 std::string PrincipalUri(Role role, std::string_view id, std::string_view trust_domain);
 

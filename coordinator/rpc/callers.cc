@@ -65,18 +65,21 @@ absl::StatusOr<std::optional<KnownCaller>> Callers::CallerOf(
   if (auth == nullptr) return std::optional<KnownCaller>();
   const auto certificates = auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
   if (certificates.empty()) return std::optional<KnownCaller>();
-  const std::string pem(certificates.front().data(), certificates.front().size());
+  const std::string_view pem(certificates.front().data(), certificates.front().size());
+  const Digest fingerprint = Sha256(pem);
   {
     std::lock_guard lock(mutex_);
-    if (auto known = parsed_.find(pem); known != parsed_.end()) return std::optional(known->second);
+    if (auto known = parsed_.find(fingerprint); known != parsed_.end())
+      return std::optional(known->second);
   }
   KnownCaller caller;
-  MUSTER_ASSIGN_OR_RETURN(caller.principal, PrincipalFromCertificatePem(pem, trust_domain_));
-  MUSTER_ASSIGN_OR_RETURN(const Certificate leaf, Certificate::FromPem(pem));
-  caller.not_after = leaf.not_after();
+  const absl::StatusOr<Certificate> leaf = Certificate::FromPem(pem);
+  if (!leaf.ok()) return absl::UnauthenticatedError("client certificate: it cannot be read");
+  MUSTER_ASSIGN_OR_RETURN(caller.principal, PrincipalFromCertificate(*leaf, trust_domain_));
+  caller.not_after = leaf->not_after();
   std::lock_guard lock(mutex_);
   if (parsed_.size() >= kMaxParsedCertificates) parsed_.clear();
-  parsed_.emplace(pem, caller);
+  parsed_.emplace(fingerprint, caller);
   return std::optional(std::move(caller));
 }
 

@@ -4,16 +4,17 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "absl/status/statusor.h"
 #include "coordinator/flow/rate_table.h"
 #include "coordinator/identity/spiffe.h"
 #include "coordinator/rpc/edge_limits.h"
+#include "proto/core/digest.h"
 #include "proto/core/time.h"
 
 namespace muster {
@@ -42,7 +43,7 @@ class Callers {
   const std::string trust_domain_;
   RateTable identities_, addresses_;
   std::mutex mutex_;
-  std::unordered_map<std::string, KnownCaller> parsed_;  // by PEM; bounded
+  std::map<Digest, KnownCaller> parsed_;  // by the PEM's SHA-256; bounded
 };
 
 // The address in gRPC's "ipv4:192.0.2.1:5555" or "ipv6:%5B2001:db8::1%5D:5555": of IPv6 the /64,

@@ -22,6 +22,7 @@ namespace muster {
 namespace {
 
 // Clients ping silent connections (proto/transport); more often than this is rude.
+constexpr int kReadChunkBytes = 16 << 10;  // a TLS record
 constexpr int kMinPingIntervalMs = 10'000;
 
 class RpcServerImpl final : public RpcServer {
@@ -54,6 +55,9 @@ class RpcServerImpl final : public RpcServer {
     // As on the other side (proto/transport): a fixed window, and no ping with each message.
     builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+    // What gRPC last read into stays with the connection: unbounded, a fleet that has uploaded once
+    // would keep half a megabyte for each device. main.cc makes gRPC heed this.
+    builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadChunkBytes);
     // Nobody asks gRPC for its own records of each connection and call; /metrics has them.
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kMaxStreamsPerConnection);

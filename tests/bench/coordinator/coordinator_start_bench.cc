@@ -1,5 +1,6 @@
-// From exec of muster-coordinator to its first answered RPC, over mTLS, with SQLite. Prints
-// "coordinator_start_ms_p50 MS" (target <= 100).
+// From exec of muster-coordinator to its first answered RPC, over mTLS. Prints
+//   coordinator_start_ms_p50 MS             with SQLite (target <= 50)
+//   coordinator_start_postgres_ms_p50 MS    with a PostgreSQL server beside it (target <= 100)
 #include <arpa/inet.h>
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include "muster/v1/operator.grpc.pb.h"
 #include "proto/core/files.h"
 #include "proto/transport/channel.h"
+#include "tests/support/postgres_server.h"
 
 extern char** environ;
 
@@ -65,7 +67,7 @@ bool Listens(uint16_t port) {
 }
 
 // Milliseconds, or a negative number if no answer came.
-double StartOnce(const std::string& folder, const TlsMaterial& credential) {
+double StartOnce(const std::vector<std::string>& serve, const TlsMaterial& credential) {
   const uint16_t port = FreePort();
   const std::string address = "127.0.0.1:" + std::to_string(port);
   const auto began = std::chrono::steady_clock::now();
@@ -73,8 +75,9 @@ double StartOnce(const std::string& folder, const TlsMaterial& credential) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began)
         .count();
   };
-  const pid_t pid = Spawn({MUSTER_COORDINATOR_PATH, "serve", "--state-dir", folder, "--listen",
-                           address, "--http", "127.0.0.1:0"});
+  std::vector<std::string> command = serve;
+  command.insert(command.end(), {"--listen", address, "--http", "127.0.0.1:0"});
+  const pid_t pid = Spawn(command);
   while (!Listens(port) && spent() < 10'000) usleep(500);
   double answered = -1;
   if (auto channel = Connect(address, credential); channel.ok()) {
@@ -90,28 +93,44 @@ double StartOnce(const std::string& folder, const TlsMaterial& credential) {
   return answered;
 }
 
-void CoordinatorStart(benchmark::State& state) {
+// `store`: options that name the store, none for SQLite.
+void MeasureStarts(benchmark::State& state, const char* name, std::vector<std::string> store) {
   std::string folder = std::filesystem::temp_directory_path() / "muster-start-XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) return state.SkipWithError("no temporary folder");
   const std::string credential_dir = folder + "/operator";
-  waitpid(Spawn({MUSTER_COORDINATOR_PATH, "init", "--state-dir", folder, "--credential-out",
-                 credential_dir}),
-          nullptr, 0);
+  const auto command = [&](const char* verb) {
+    std::vector<std::string> line = {MUSTER_COORDINATOR_PATH, verb, "--state-dir", folder};
+    line.insert(line.end(), store.begin(), store.end());
+    return line;
+  };
+  std::vector<std::string> init = command("init");
+  init.insert(init.end(), {"--credential-out", credential_dir});
+  waitpid(Spawn(init), nullptr, 0);
   const auto credential = LoadTlsMaterial(credential_dir);
   if (!credential.ok()) return state.SkipWithError("init failed");
   for (auto _ : state) {
     std::vector<double> starts;
-    for (int i = 0; i < kStarts; ++i) starts.push_back(StartOnce(folder, *credential));
+    for (int i = 0; i < kStarts; ++i) starts.push_back(StartOnce(command("serve"), *credential));
     std::sort(starts.begin(), starts.end());
     if (starts.front() < 0) return state.SkipWithError("a start was not answered");
     state.counters["min_ms"] = starts.front();
     state.counters["p50_ms"] = starts[kStarts / 2];
     state.counters["max_ms"] = starts.back();
-    std::printf("coordinator_start_ms_p50 %.1f\n", starts[kStarts / 2]);
+    std::printf("%s %.1f\n", name, starts[kStarts / 2]);
   }
   std::filesystem::remove_all(folder);
 }
+
+void CoordinatorStart(benchmark::State& state) {
+  MeasureStarts(state, "coordinator_start_ms_p50", {});
+}
 BENCHMARK(CoordinatorStart)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+void CoordinatorStartPostgres(benchmark::State& state) {
+  MeasureStarts(state, "coordinator_start_postgres_ms_p50",
+                {"--store", SharedPostgres().FreshUrl()});
+}
+BENCHMARK(CoordinatorStartPostgres)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace muster
