@@ -52,8 +52,8 @@ absl::StatusOr<bool> S3Ages::Touch(const Digest& digest, const std::string& key)
   return IsStillThere(digest, key);
 }
 
-absl::StatusOr<bool> S3Ages::IsOldAndOurs(const Digest& digest, const std::string& key,
-                                          Timestamp before, const std::string& ours) {
+absl::StatusOr<S3Ages::Judgement> S3Ages::Judge(const Digest& digest, const std::string& key,
+                                                Timestamp before, const std::string& ours) {
   bool good = true;
   MUSTER_RETURN_IF_ERROR(client_->List(Key(digest, ""), [&](const S3Listed& object) {
     if (IsDeleting(object)) {
@@ -63,28 +63,46 @@ absl::StatusOr<bool> S3Ages::IsOldAndOurs(const Digest& digest, const std::strin
     }
     return absl::OkStatus();
   }));
-  if (!good) return false;
   bool there = false;
   MUSTER_RETURN_IF_ERROR(client_->List(key, [&](const S3Listed& object) {
     there |= object.key == key;
     good &= object.key != key || object.modified < before;
     return absl::OkStatus();
   }));
-  return there && good;
+  return !there ? Judgement::kGone : good ? Judgement::kGoes : Judgement::kStays;
+}
+
+// An attempt that was answered, though with an error, is over: what it left is judged anew. One
+// without an answer may still take place, and `over` is false.
+absl::StatusOr<bool> S3Ages::DeleteAnnounced(const Digest& digest, const std::string& key,
+                                             Timestamp before, const std::string& ours,
+                                             bool& over) {
+  over = true;
+  absl::Status failed;
+  for (uint32_t attempt = 0; attempt < client_->options().attempts; ++attempt) {
+    MUSTER_ASSIGN_OR_RETURN(const Judgement judgement, Judge(digest, key, before, ours));
+    if (judgement == Judgement::kGone) return attempt > 0;  // the last attempt's doing
+    if (judgement == Judgement::kStays) return false;
+    failed = client_->DeleteOnce(key, &over);
+    if (failed.ok()) return true;
+    if (!over) return failed;
+    client_->options().pause(limits::kS3DeletingPause);
+  }
+  return failed;
 }
 
 absl::StatusOr<bool> S3Ages::DeleteIfOlder(const Digest& digest, const std::string& key,
                                            Timestamp before) {
   const std::string ours = Key(digest, StrCat(kDeleting, SystemRandom().Hex(kNameBytes)));
   MUSTER_RETURN_IF_ERROR(client_->Put(ours, "").status());
-  MUSTER_ASSIGN_OR_RETURN(const bool goes, IsOldAndOurs(digest, key, before, ours));
-  if (goes) {
-    // If nobody knows whether it was deleted, the announcement stays.
-    MUSTER_RETURN_IF_ERROR(client_->DeleteOnce(key));
+  bool over = true;
+  const absl::StatusOr<bool> deleted = DeleteAnnounced(digest, key, before, ours, over);
+  if (!over) return deleted;  // nobody knows whether it was deleted: the announcement stays
+  if (deleted.ok() && *deleted) {
     MUSTER_RETURN_IF_ERROR(client_->Delete(Key(digest, kTouched)));
   }
   MUSTER_RETURN_IF_ERROR(client_->Delete(ours));
-  return goes;
+  return deleted;
 }
 
 absl::StatusOr<std::map<Digest, Timestamp>> S3Ages::Touched() {

@@ -4,7 +4,7 @@
 //   deleting-ID   somebody judges the blob at this moment, and deletes it if it is old
 // Whoever deletes announces it, then looks; whoever touches or writes a blob again does so, then
 // looks for announcements. So one of the two sees the other. At most one deletes at a time, and
-// sends the deletion once: after a blob is gone no belated deletion takes its successor.
+// looks again before it sends a deletion again: none that is belated takes a blob's successor.
 // Announcements that a crash left count for limits::kS3DeletingAge. Thread-safe.
 #pragma once
 
@@ -39,8 +39,11 @@ class S3Ages {
  private:
   std::string Key(const Digest& digest, std::string_view object) const;
   bool Counts(const S3Listed& announcement) const;
-  absl::StatusOr<bool> IsOldAndOurs(const Digest& digest, const std::string& key, Timestamp before,
-                                    const std::string& ours);
+  enum class Judgement { kGone, kGoes, kStays };
+  absl::StatusOr<Judgement> Judge(const Digest& digest, const std::string& key, Timestamp before,
+                                  const std::string& ours);
+  absl::StatusOr<bool> DeleteAnnounced(const Digest& digest, const std::string& key,
+                                       Timestamp before, const std::string& ours, bool& over);
 
   const std::shared_ptr<S3Client> client_;
 };

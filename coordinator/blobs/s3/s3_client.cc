@@ -139,9 +139,10 @@ absl::Status S3Client::Delete(const std::string& key) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-absl::Status S3Client::DeleteOnce(const std::string& key) {
+absl::Status S3Client::DeleteOnce(const std::string& key, bool* over) {
   const S3Call call{.method = S3Method::kDelete, .key = key};
   const S3Answer answer = Once(call);
+  *over = answer.transport.ok() && answer.status != 0;
   if (answer.good() || answer.status == 404) return absl::OkStatus();
   return S3Status(answer, http_->Describe(call), options_);
 }

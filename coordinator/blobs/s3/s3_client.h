@@ -47,8 +47,9 @@ class S3Client {
   // Fills `out` from `offset`, fewer only at the object's end. Goes on where a broken answer ended.
   absl::StatusOr<S3Slice> Get(const std::string& key, uint64_t offset, std::span<char> out);
   absl::Status Delete(const std::string& key);  // absent is fine
-  // The same in one attempt: after an error it may take place until kS3DeletingAge later.
-  absl::Status DeleteOnce(const std::string& key);
+  // The same in one attempt. `over`: the store answered, so nothing of it takes place later;
+  // without an answer it may, until kS3DeletingAge later.
+  absl::Status DeleteOnce(const std::string& key, bool* over);
   using OnListed = std::function<absl::Status(const S3Listed&)>;
   absl::Status List(const std::string& prefix, const OnListed& on_listed);
 

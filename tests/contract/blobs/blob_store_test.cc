@@ -264,8 +264,12 @@ TEST_P(BlobAges, WhoWritesWhileItIsDeletedHasWritten) {
   for (int i = 0; i < 50; ++i) {
     const std::string bytes = StrCat("written again ", i);
     const Digest digest = PutAged(bytes, std::chrono::hours(48));
-    std::thread writer([&] { EXPECT_TRUE(PutBlob(*blobs_, bytes).ok()); });
-    EXPECT_TRUE(blobs_->DeleteIfOlder(digest, Ago(std::chrono::hours(24))).ok());
+    std::thread writer([&] {
+      const auto written = PutBlob(*blobs_, bytes);
+      EXPECT_TRUE(written.ok()) << written.status();
+    });
+    const auto deleted = blobs_->DeleteIfOlder(digest, Ago(std::chrono::hours(24)));
+    EXPECT_TRUE(deleted.ok()) << deleted.status();
     writer.join();
     EXPECT_TRUE(*blobs_->Has(digest));
   }
