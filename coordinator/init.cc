@@ -49,7 +49,7 @@ absl::Status IssueCredential(const std::filesystem::path& state_dir, Role role,
   SystemClock clock;
   MUSTER_ASSIGN_OR_RETURN(const IssuedCertificate issued,
                           authority.SignCsr(request, role, name, lifetime, clock.Now()));
-  TlsMaterial material{.ca_pem = authority.ca_pem(),
+  TlsMaterial material{.ca_pem = authority.trust().ToPem(),
                        .certificate_pem = issued.certificate_pem,
                        .key_pem = key.ToPem()};
   absl::Status saved = SaveTlsMaterial(out, material);

@@ -10,6 +10,8 @@
 
 #include "coordinator/blobs/at_rest/sealed_blobs.h"
 #include "coordinator/blobs/open_blobs.h"
+#include "coordinator/ca_audit.h"
+#include "coordinator/doors.h"
 #include "coordinator/drive/device_notary.h"
 #include "coordinator/drive/dispatch.h"
 #include "coordinator/drive/housekeeper.h"
@@ -19,6 +21,7 @@
 #include "coordinator/http/http_server.h"
 #include "coordinator/http/probes.h"
 #include "coordinator/identity/authority.h"
+#include "coordinator/identity/ca_watch.h"
 #include "coordinator/limit_rows.h"
 #include "coordinator/listen/activation.h"
 #include "coordinator/rpc/server.h"
@@ -134,16 +137,15 @@ std::vector<Chore> ChoresFor(const ServeOptions& options, DriveContext& drive, R
            }}};
 }
 
-}  // namespace
-
-absl::Status Serve(const ServeOptions& options) {
-  const sigset_t stop_signals = BlockStopSignals();
-  MUSTER_ASSIGN_OR_RETURN(InheritedSockets sockets, TakeSockets(options));
-  AllowDescriptors(options.max_connections);
+// Until it is to stop (false), or to begin again with another CA (true).
+absl::StatusOr<bool> ServeOnce(const ServeOptions& options, const sigset_t& stop_signals,
+                               Doors& doors) {
   SystemClock clock;
   SystemRandom random;
   MUSTER_RETURN_IF_ERROR(RefuseHalfARestore(options.state_dir));
   MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority, OpenAuthority(options.state_dir));
+  CaWatch ca_watch(options.state_dir / kIdentityFolder, authority.state());
+  const std::string trust_pem = authority.trust().ToPem();
   MUSTER_ASSIGN_OR_RETURN(const PackageSigner signer,
                           PackageSigner::Open(options.state_dir / kPackageKeyFile));
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<StateStore> store,
@@ -162,9 +164,8 @@ absl::Status Serve(const ServeOptions& options) {
 
   WakeUps wakeups;
   const HintListener hints(*store, wakeups);
-  MUSTER_ASSIGN_OR_RETURN(
-      const DeviceNotary notary,
-      DeviceNotary::Create(authority.ca_pem(), authority.trust_domain(), clock));
+  MUSTER_ASSIGN_OR_RETURN(const DeviceNotary notary,
+                          DeviceNotary::Create(trust_pem, authority.trust_domain(), clock));
   SecAggRosters rosters;
   DriveContext drive{.store = *store,
                      .blobs = *opened.blobs,
@@ -176,7 +177,9 @@ absl::Status Serve(const ServeOptions& options) {
                      .rosters = rosters,
                      .wakeups = wakeups,
                      .options = options.drive,
-                     .sealed = sealed.get()};
+                     .sealed = sealed.get(),
+                     .trust = {authority.state().generation, trust_pem}};
+  MUSTER_RETURN_IF_ERROR(AuditCaChange(drive, authority, options.state_dir));
   Dispatcher dispatcher(drive);
   UpdateIntake intake(drive);
   wakeups.Start();
@@ -187,12 +190,13 @@ absl::Status Serve(const ServeOptions& options) {
   RpcCounters counters;
   Executor executor(options.threads, options.queue_limit);
   Edge edge(drive, executor, counters, authority.trust_domain(), options.edge);
+  MUSTER_ASSIGN_OR_RETURN(std::vector<UniqueFd> grpc_sockets, doors.Grpc());
   MUSTER_ASSIGN_OR_RETURN(
       std::unique_ptr<RpcServer> server,
       RpcServer::Start({.listen = options.listen,
-                        .inherited = std::move(sockets.grpc),
+                        .inherited = std::move(grpc_sockets),
                         .max_connections = options.max_connections,
-                        .ca_pem = authority.ca_pem(),
+                        .ca_pem = trust_pem,
                         .certificate_pem = credential.certificate_pem,
                         .key_pem = credential.key_pem,
                         .reflection = options.reflection,
@@ -201,11 +205,12 @@ absl::Status Serve(const ServeOptions& options) {
                        edge, dispatcher, intake, authority));
   std::unique_ptr<HttpServer> http;
   std::atomic<const HttpServer*> probed_http = nullptr;
-  if (!options.http_listen.empty() || sockets.http.valid()) {
+  if (doors.has_http()) {
     const auto limits = [&] {
       return CollectLimits({*server, edge, dispatcher, ticker, probed_http});
     };
-    MUSTER_ASSIGN_OR_RETURN(http, HttpServer::Start({options.http_listen, std::move(sockets.http)},
+    MUSTER_ASSIGN_OR_RETURN(UniqueFd http_socket, doors.Http());
+    MUSTER_ASSIGN_OR_RETURN(http, HttpServer::Start({doors.http_listen(), std::move(http_socket)},
                                                     MakeProbes({drive, counters, ticker, limits})));
     probed_http = http.get();
   }
@@ -216,14 +221,37 @@ absl::Status Serve(const ServeOptions& options) {
   const Housekeeper housekeeper(ChoresFor(options, drive, refusals, verifier, tasks));
   const int http_port = http != nullptr ? http->port() : 0;
   MUSTER_RETURN_IF_ERROR(WriteRunFile(options, server->port(), http_port));
-  LogInfo("serving",
-          {{"port", server->port()}, {"http_port", http_port}, {"ca_pin", authority.ca_pin()}});
+  LogInfo("serving", {{"port", server->port()},
+                      {"http_port", http_port},
+                      {"ca_pin", authority.ca_pin()},
+                      {"ca", CaStageName(authority.state().stage())},
+                      {"trust_generation", authority.state().generation}});
 
-  const Duration grace = WaitForStop(stop_signals, options.idle_exit, options.stop_grace,
-                                     {*server, http.get(), tasks, housekeeper, counters, drive});
-  server->Stop(grace);
+  const WaitEnd end = WaitForStop(stop_signals, options.idle_exit, options.stop_grace,
+                                  [&ca_watch] { return ca_watch.Changed(); },
+                                  {*server, http.get(), tasks, housekeeper, counters, drive});
+  if (end.again) {
+    doors.KeepHttpPort(http_port);
+  } else {
+    doors.Close();  // nobody waits for what will not come
+  }
+  server->Stop(end.grace);
   MUSTER_RETURN_IF_ERROR(refusals.Flush(true));
-  LogInfo("stopped");
+  LogInfo(end.again ? "the CA changed: serving again" : "stopped");
+  return end.again;
+}
+
+}  // namespace
+
+absl::Status Serve(const ServeOptions& options) {
+  const sigset_t stop_signals = BlockStopSignals();
+  MUSTER_ASSIGN_OR_RETURN(InheritedSockets sockets, TakeSockets(options));
+  AllowDescriptors(options.max_connections);
+  MUSTER_ASSIGN_OR_RETURN(Doors doors,
+                          Doors::Open(std::move(sockets), options.listen, options.http_listen));
+  for (bool again = true; again;) {
+    MUSTER_ASSIGN_OR_RETURN(again, ServeOnce(options, stop_signals, doors));
+  }
   return absl::OkStatus();
 }
 

@@ -12,7 +12,6 @@ namespace {
 
 // Nobody calls; but a silent client does not hang up at once when it is told to.
 constexpr Duration kIdleGrace = std::chrono::milliseconds(500);
-constexpr Duration kWithoutIdleExit = std::chrono::hours(1);
 
 timespec ToTimespec(Duration time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
@@ -56,27 +55,28 @@ bool EndsQuietly(const Served& served, Duration after) {
 
 }  // namespace
 
-Duration WaitForStop(const sigset_t& signals, Duration idle_exit, Duration stop_grace,
-                     const Served& served) {
+WaitEnd WaitForStop(const sigset_t& signals, Duration idle_exit, Duration stop_grace,
+                    const std::function<bool()>& changed, const Served& served) {
   const bool ends_idle = idle_exit > Duration::zero();
   while (true) {
-    Duration wait = kWithoutIdleExit;
+    Duration wait = kWatchEvery;
     if (ends_idle) {
       const IdleFacts facts = Look(served, idle_exit);
       if (MayEnd(facts, idle_exit) && EndsQuietly(served, idle_exit)) {
         const auto due = NextDue(served.drive);
         LogInfo("idle: ending until somebody calls or ticks",
                 {{"next_task", due.ok() && *due ? (*due)->ToString() : "none"}});
-        return std::min(stop_grace, kIdleGrace);
+        return {.grace = std::min(stop_grace, kIdleGrace)};
       }
-      wait = LookAgainIn(facts, idle_exit);
+      wait = std::min(wait, LookAgainIn(facts, idle_exit));
     }
     const timespec timeout = ToTimespec(wait);
     const int signal_number = sigtimedwait(&signals, nullptr, &timeout);
     if (signal_number > 0) {
       LogInfo("stopping", {{"signal", signal_number}});
-      return stop_grace;
+      return {.grace = stop_grace};
     }
+    if (changed()) return {.grace = stop_grace, .again = true};
   }
 }
 

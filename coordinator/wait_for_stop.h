@@ -4,6 +4,8 @@
 
 #include <signal.h>
 
+#include <functional>
+
 #include "coordinator/drive/housekeeper.h"
 #include "coordinator/drive/tasks.h"
 #include "coordinator/http/http_server.h"
@@ -21,11 +23,18 @@ struct Served {
   DriveContext& drive;
 };
 
-// Blocks until one of `signals` (blocked in every thread) or, unless `idle_exit` is zero, until
-// nothing was asked for so long and nothing falls due as soon. In the latter case no connections
-// are taken any more: whoever knocks waits in the sockets' queues for the next process.
-// Returns how long open calls should be given.
-Duration WaitForStop(const sigset_t& signals, Duration idle_exit, Duration stop_grace,
-                     const Served& served);
+// What ended the wait.
+struct WaitEnd {
+  Duration grace;      // for open calls
+  bool again = false;  // `changed` said so: serve again
+};
+
+// Blocks until one of `signals` (blocked in every thread), until `changed`, which is asked every
+// kWatchEvery, or, unless `idle_exit` is zero, until nothing was asked for so long and nothing
+// falls due as soon. In the last case no connections are taken any more: whoever knocks waits in
+// the sockets' queues for the next process.
+inline constexpr Duration kWatchEvery = std::chrono::seconds(2);
+WaitEnd WaitForStop(const sigset_t& signals, Duration idle_exit, Duration stop_grace,
+                    const std::function<bool()>& changed, const Served& served);
 
 }  // namespace muster

@@ -31,6 +31,7 @@
 #include "client/functions/function_host.h"
 #include "client/identity/channel.h"
 #include "client/identity/device_identity.h"
+#include "client/identity/trust_check.h"
 #include "client/sandbox/worker_pool.h"
 #include "proto/codec/device_codec.h"
 #include "proto/core/files.h"
@@ -48,6 +49,7 @@ using text::View;
 // After a durable write failed, the same step is tried again this much later.
 constexpr Duration kStorageRetry = std::chrono::seconds(1);
 constexpr auto kCheckInSlack = std::chrono::seconds(10);  // beyond the time it may be held
+constexpr std::chrono::milliseconds kExplainTimeout{2000};
 
 class HostedServing final : public Serving {
  public:
@@ -126,6 +128,7 @@ struct Agent::Impl {
   SystemRandom random;
   std::mutex uplink_mutex;
   Uplink uplink_now;
+  bool trust_explained = false;  // on the line
 
   std::mutex events_mutex;
   std::deque<AgentEvent> events;
@@ -161,6 +164,8 @@ struct Agent::Impl {
   absl::Status Loop(int stop_fd);
 
   AgentEvent DoCheckIn(const AskCoordinator& ask, const Bounds& bounds);
+  void TakeTrust(const TrustUpdate& update);
+  absl::Status ExplainFailure(const absl::Status& status);
   AgentEvent DoExecute(const Invocation& invocation, const Bounds& bounds);
   AgentEvent DoSend(const InvocationId& id, const Bounds& bounds);
   AgentEvent DoReconcile(const DesiredState& desired, const Bounds& bounds);
@@ -376,6 +381,7 @@ AgentEvent Agent::Impl::DoCheckIn(const AskCoordinator& ask, const Bounds& bound
   message.known_generation = ask.known_generation;
   message.wait = ask.wait;
   message.agent_version = kAgentVersion;
+  message.trust_generation = identity.trust_generation;
   const Uplink link = uplink();
   if (link.device == nullptr) return failed(absl::UnavailableError("no channel"));
   grpc::ClientContext context;
@@ -384,9 +390,12 @@ AgentEvent Agent::Impl::DoCheckIn(const AskCoordinator& ask, const Bounds& bound
   v1::CheckInResponse response;
   const absl::Status status =
       FromWire(context, link.device->CheckIn(&context, EncodeCheckIn(message), &response));
-  if (!status.ok()) return failed(status);
+  if (!status.ok()) return failed(ExplainFailure(status));
+  trust_explained = false;
   auto answer = DecodeCheckInAnswer(response);
   if (!answer.ok()) return failed(answer.status());
+  // Before anything is done that others do with certificates of a new CA.
+  if (answer->trust) TakeTrust(*answer->trust);
   CheckInAnswered event{{}, std::move(answer->desired), answer->next_check_in, answer->in_round};
   for (Invocation& invocation : answer->invocations) {
     auto entry = journal->Find(invocation.id);
@@ -396,6 +405,30 @@ AgentEvent Agent::Impl::DoCheckIn(const AskCoordinator& ask, const Bounds& bound
     event.invocations.push_back({std::move(invocation), stage});
   }
   return event;
+}
+
+// What cannot be kept now is told again at the next check-in.
+void Agent::Impl::TakeTrust(const TrustUpdate& update) {
+  auto adopted = AdoptTrust(dir.root, identity, update);
+  if (!adopted.ok()) {
+    return LogError(
+        "the CAs that the coordinator announced were not taken",
+        {{"generation", update.generation}, {"error", View(adopted.status().message())}});
+  }
+  if (adopted->trust_generation == identity.trust_generation) return;
+  identity = *std::move(adopted);
+  const absl::Status connected = Connect();
+  LogInfo("trusting what the coordinator announced",
+          {{"generation", update.generation}, {"connected", connected.ok()}});
+}
+
+// A handshake that fails has no words of its own.
+absl::Status Agent::Impl::ExplainFailure(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return status;
+  const std::string why = ExplainTrust(config.coordinator, identity, clock.Now(), kExplainTimeout);
+  if (why.empty()) return status;
+  if (!std::exchange(trust_explained, true)) LogError("no trust", {{"error", why}});
+  return absl::UnavailableError(why);
 }
 
 AgentEvent Agent::Impl::DoExecute(const Invocation& invocation, const Bounds& bounds) {

@@ -22,7 +22,7 @@ absl::StatusOr<std::shared_ptr<const SecAggIdentity>> SecAggIdentity::From(
     const DeviceIdentity& identity, Clock& clock) {
   MUSTER_ASSIGN_OR_RETURN(EcPrivateKey key, EcPrivateKey::FromPem(identity.key_pem));
   MUSTER_ASSIGN_OR_RETURN(const Certificate leaf, Certificate::FromPem(identity.certificate_pem));
-  MUSTER_ASSIGN_OR_RETURN(Certificate ca, Certificate::FromPem(identity.ca_pem));
+  MUSTER_ASSIGN_OR_RETURN(TrustBundle trust, TrustBundle::FromPem(identity.ca_pem));
   MUSTER_ASSIGN_OR_RETURN(SpiffeId name, DeviceNameOf(leaf));
   if (name.id != identity.id.value()) {
     return absl::DataLossError(
@@ -30,7 +30,7 @@ absl::StatusOr<std::shared_ptr<const SecAggIdentity>> SecAggIdentity::From(
   }
   return std::shared_ptr<const SecAggIdentity>(
       new SecAggIdentity(identity.id, leaf.ToDer(), std::move(name.trust_domain), std::move(key),
-                         std::move(ca), clock));
+                         std::move(trust), clock));
 }
 
 absl::Status SecAggIdentity::Verify(const DeviceId& client, std::string_view certificate,

@@ -1,5 +1,5 @@
 // The device's identity and its trust, as secure aggregation needs them: it signs with the
-// enrolment key, and accepts another client's signature if the pinned CA issued a device's
+// enrolment key, and accepts another client's signature if a trusted CA issued a device's
 // certificate for it.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "proto/core/time.h"
 #include "proto/x509/device_certificates.h"
 #include "proto/x509/ec_key.h"
+#include "proto/x509/trust_bundle.h"
 
 namespace muster {
 
@@ -34,11 +35,11 @@ class SecAggIdentity final : public secagg::Signer, public secagg::Notary {
   static constexpr size_t kRememberedCertificates = 256;
 
   SecAggIdentity(DeviceId id, std::string certificate, std::string trust_domain, EcPrivateKey key,
-                 Certificate ca, Clock& clock)
+                 TrustBundle trust, Clock& clock)
       : id_(std::move(id)),
         certificate_(std::move(certificate)),
         key_(std::move(key)),
-        devices_(std::move(ca), std::move(trust_domain), kRememberedCertificates),
+        devices_(std::move(trust), std::move(trust_domain), kRememberedCertificates),
         clock_(clock) {}
 
   const DeviceId id_;

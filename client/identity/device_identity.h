@@ -2,10 +2,12 @@
 // that the coordinator issued for it.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "proto/core/device_messages.h"
 #include "proto/core/ids.h"
 #include "proto/core/labels.h"
 #include "proto/core/time.h"
@@ -16,10 +18,11 @@ struct DeviceIdentity {
   DeviceId id;
   std::string key_pem;          // secret
   std::string certificate_pem;  // leaf, then CA
-  std::string ca_pem;           // the pinned CA: the one trusted root
+  std::string ca_pem;           // the CAs that are trusted: the pinned one, and what it announced
   std::string package_key_pem;  // public key that packages must be signed with
   Timestamp not_before, not_after;
   Labels labels;
+  uint64_t trust_generation = 1;  // of ca_pem
 
   bool DueForRenewal(Timestamp now) const;  // from two thirds of the lifetime
   bool Expired(Timestamp now) const { return now >= not_after; }
@@ -42,6 +45,13 @@ struct EnrolOptions {
 // enrols over server-authenticated TLS. AlreadyExists if a live identity is here; Unauthenticated
 // if the pin or the coordinator's certificate is wrong; else what the coordinator answers.
 absl::StatusOr<DeviceIdentity> EnrolDevice(const EnrolOptions& options);
+
+// What the coordinator says, over mTLS, that is to be trusted from now on: durable when it returns.
+// An older generation changes nothing. InvalidArgument for what are no CAs; Unauthenticated if the
+// device's own certificate would not stand under any of them.
+absl::StatusOr<DeviceIdentity> AdoptTrust(const std::filesystem::path& state_dir,
+                                          const DeviceIdentity& identity,
+                                          const TrustUpdate& update);
 
 // A new key and certificate for the same id, over mTLS with the present ones. The old credential
 // stays in place until the new one is durable; on any error it goes on being used.

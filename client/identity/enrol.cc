@@ -18,6 +18,7 @@
 #include "proto/transport/retry_hint.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
+#include "proto/x509/trust_bundle.h"
 
 namespace muster {
 namespace {
@@ -97,6 +98,37 @@ absl::StatusOr<v1::RenewResponse> CallRenew(const std::string& coordinator,
   return response;
 }
 
+// The pinned CA, and those beside it while one takes over from another.
+absl::Status TakeTrust(const v1::EnrolResponse& response, const Certificate& pinned,
+                       DeviceIdentity& identity) {
+  identity.ca_pem = pinned.ToPem();
+  if (response.trust_generation() == 0) return absl::OkStatus();  // of an older coordinator
+  absl::StatusOr<TrustBundle> trust = TrustBundle::FromPem(response.ca_pem());
+  if (!trust.ok()) {
+    return Annotate(trust.status(), "the coordinator's answer to the enrolment");
+  }
+  if (!trust->Contains(pinned)) {
+    return absl::UnauthenticatedError(
+        "the coordinator's answer to the enrolment does not name the pinned CA among those that "
+        "are trusted");
+  }
+  identity.ca_pem = trust->ToPem();
+  identity.trust_generation = response.trust_generation();
+  return absl::OkStatus();
+}
+
+// Before the new credential is kept, so that there is no moment at which what is kept does not hang
+// together. What does not fit the present certificate comes with a later check-in.
+absl::Status TakeTrust(const std::filesystem::path& state_dir, const v1::RenewResponse& response,
+                       DeviceIdentity& present) {
+  absl::StatusOr<DeviceIdentity> adopted =
+      AdoptTrust(state_dir, present, {response.trust_generation(), response.ca_pem()});
+  if (absl::IsUnauthenticated(adopted.status())) return absl::OkStatus();
+  if (!adopted.ok()) return Annotate(adopted.status(), "the coordinator's answer to the renewal");
+  present = *std::move(adopted);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<DeviceIdentity> EnrolDevice(const EnrolOptions& options) {
@@ -117,7 +149,7 @@ absl::StatusOr<DeviceIdentity> EnrolDevice(const EnrolOptions& options) {
   MUSTER_ASSIGN_OR_RETURN(identity.id, DeviceId::Parse(response.device_id()));
   identity.key_pem = key.ToPem();
   identity.certificate_pem = response.certificate_pem();
-  identity.ca_pem = ca.ToPem();  // the pinned one, whatever the answer holds
+  MUSTER_RETURN_IF_ERROR(TakeTrust(response, ca, identity));
   identity.package_key_pem = response.package_key_pem();
   identity.labels = {response.labels().begin(), response.labels().end()};
   MUSTER_RETURN_IF_ERROR(ValidateLabels(identity.labels));
@@ -141,6 +173,7 @@ absl::StatusOr<DeviceIdentity> RenewIdentity(const std::filesystem::path& state_
   MUSTER_ASSIGN_OR_RETURN(std::string csr, MakeCertificateRequest(key));
   MUSTER_ASSIGN_OR_RETURN(v1::RenewResponse response,
                           CallRenew(coordinator, present, std::move(csr)));
+  MUSTER_RETURN_IF_ERROR(TakeTrust(state_dir, response, present));
   DeviceIdentity renewed = present;
   renewed.key_pem = key.ToPem();
   renewed.certificate_pem = response.certificate_pem();

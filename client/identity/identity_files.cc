@@ -4,12 +4,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "proto/core/files.h"
 #include "proto/core/status.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
 #include "proto/x509/spiffe.h"
+#include "proto/x509/trust_bundle.h"
 
 namespace muster {
 namespace {
@@ -17,6 +19,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kDeviceKind[] = "device";
+constexpr char kGenerationPrefix[] = "trust generation ";
 
 std::string PrintDevice(const DeviceIdentity& identity) {
   return Json{{"id", identity.id.value()}, {"labels", identity.labels}}.dump(2) + "\n";
@@ -62,7 +65,11 @@ absl::Status ReadAll(const std::filesystem::path& dir, std::string& credential,
   MUSTER_ASSIGN_OR_RETURN(EcPrivateKey key, EcPrivateKey::FromPem(credential));
   identity.key_pem = key.ToPem();
   MUSTER_ASSIGN_OR_RETURN(identity.certificate_pem, CertificatesOf(credential));
-  MUSTER_ASSIGN_OR_RETURN(identity.ca_pem, Read(dir / kPinnedCaFile));
+  MUSTER_ASSIGN_OR_RETURN(const std::string trusted, Read(dir / kPinnedCaFile));
+  absl::StatusOr<TrustUpdate> trust = ParseTrust(trusted);
+  if (!trust.ok()) return Annotate(trust.status(), (dir / kPinnedCaFile).string());
+  identity.ca_pem = std::move(trust->ca_pem);
+  identity.trust_generation = trust->generation;
   MUSTER_ASSIGN_OR_RETURN(identity.package_key_pem, Read(dir / kPackageKeyFile));
   MUSTER_ASSIGN_OR_RETURN(std::string device, Read(dir / kDeviceFile));
   absl::Status parsed = ParseDevice(device, identity);
@@ -79,13 +86,13 @@ bool DeviceIdentity::DueForRenewal(Timestamp now) const {
 absl::Status CompleteIdentity(DeviceIdentity& identity) {
   MUSTER_ASSIGN_OR_RETURN(EcPrivateKey key, EcPrivateKey::FromPem(identity.key_pem));
   MUSTER_ASSIGN_OR_RETURN(Certificate leaf, Certificate::FromPem(identity.certificate_pem));
-  MUSTER_ASSIGN_OR_RETURN(Certificate ca, Certificate::FromPem(identity.ca_pem));
+  MUSTER_ASSIGN_OR_RETURN(const TrustBundle trust, TrustBundle::FromPem(identity.ca_pem));
   MUSTER_ASSIGN_OR_RETURN(EcPublicKey certified, leaf.PublicKey());
   if (!(certified == key.PublicKey())) {
     return absl::DataLossError("the certificate was issued for another key than this device's");
   }
   // At the leaf's own time: whether it has expired is asked where the clock is.
-  MUSTER_RETURN_IF_ERROR(leaf.VerifyIssuedBy(ca, CertificateUse::kClient, leaf.not_before()));
+  MUSTER_RETURN_IF_ERROR(trust.Verify(leaf, CertificateUse::kClient, leaf.not_before()));
   const std::vector<std::string> uris = leaf.UriNames();
   if (uris.size() != 1) return absl::DataLossError("the certificate must carry one URI name");
   MUSTER_ASSIGN_OR_RETURN(SpiffeId spiffe, SpiffeId::Parse(uris.front()));
@@ -130,12 +137,48 @@ absl::Status ReplaceCredential(const std::filesystem::path& state_dir,
   return status;
 }
 
+std::string PrintTrust(const TrustUpdate& trust) {
+  return absl::StrCat(kGenerationPrefix, trust.generation, "\n", trust.ca_pem);
+}
+
+absl::StatusOr<TrustUpdate> ParseTrust(std::string_view text) {
+  TrustUpdate trust{.generation = 1, .ca_pem = std::string(text)};
+  if (!text.starts_with(kGenerationPrefix)) return trust;
+  const std::string line(text.substr(0, text.find('\n')));
+  const bool whole = line.size() < text.size();
+  if (!whole || !absl::SimpleAtoi(line.substr(sizeof(kGenerationPrefix) - 1), &trust.generation) ||
+      trust.generation == 0 || trust.generation > INT64_MAX) {
+    return absl::DataLossError("its first line is damaged: enrol this device anew");
+  }
+  trust.ca_pem = std::string(text.substr(line.size() + 1));
+  return trust;
+}
+
+absl::Status SaveTrust(const std::filesystem::path& state_dir, const DeviceIdentity& identity) {
+  return WriteFileDurably(state_dir / kIdentityFolder / kPinnedCaFile,
+                          PrintTrust({identity.trust_generation, identity.ca_pem}),
+                          kPublicFileMode);
+}
+
+absl::StatusOr<DeviceIdentity> AdoptTrust(const std::filesystem::path& state_dir,
+                                          const DeviceIdentity& identity,
+                                          const TrustUpdate& update) {
+  if (update.generation <= identity.trust_generation) return identity;
+  MUSTER_ASSIGN_OR_RETURN(const TrustBundle trust, TrustBundle::FromPem(update.ca_pem));
+  DeviceIdentity adopted = identity;
+  adopted.ca_pem = trust.ToPem();
+  adopted.trust_generation = update.generation;
+  MUSTER_RETURN_IF_ERROR(CompleteIdentity(adopted));
+  MUSTER_RETURN_IF_ERROR(SaveTrust(state_dir, adopted));
+  return adopted;
+}
+
 absl::Status SaveNewIdentity(const std::filesystem::path& state_dir,
                              const DeviceIdentity& identity) {
   const std::filesystem::path dir = state_dir / kIdentityFolder;
   MUSTER_RETURN_IF_ERROR(
       WriteFileDurably(dir / kPackageKeyFile, identity.package_key_pem, kPublicFileMode));
-  MUSTER_RETURN_IF_ERROR(WriteFileDurably(dir / kPinnedCaFile, identity.ca_pem, kPublicFileMode));
+  MUSTER_RETURN_IF_ERROR(SaveTrust(state_dir, identity));
   MUSTER_RETURN_IF_ERROR(
       WriteFileDurably(dir / kDeviceFile, PrintDevice(identity), kPublicFileMode));
   return ReplaceCredential(state_dir, identity);

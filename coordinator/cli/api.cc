@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "muster/v1/blob.grpc.pb.h"
+#include "muster/v1/enrolment.grpc.pb.h"
 #include "muster/v1/operator.grpc.pb.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
@@ -30,10 +31,12 @@ struct Api::Impl {
   explicit Impl(std::shared_ptr<grpc::Channel> c)
       : channel(std::move(c)),
         operators(v1::OperatorService::NewStub(channel)),
-        blobs(v1::BlobService::NewStub(channel)) {}
+        blobs(v1::BlobService::NewStub(channel)),
+        enrolment(v1::EnrolmentService::NewStub(channel)) {}
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::OperatorService::Stub> operators;
   std::unique_ptr<v1::BlobService::Stub> blobs;
+  std::unique_ptr<v1::EnrolmentService::Stub> enrolment;
 };
 
 Api::Api(std::string address, Duration rpc_timeout, std::unique_ptr<Impl> impl)
@@ -112,6 +115,7 @@ MUSTER_CLI_CALL(operators, RollBack)
 MUSTER_CLI_CALL(operators, ListAudit)
 MUSTER_CLI_CALL(operators, VerifyAudit)
 MUSTER_CLI_CALL(blobs, StatUpload)
+MUSTER_CLI_CALL(enrolment, Renew)
 #undef MUSTER_CLI_CALL
 
 absl::Status Api::Watch(const v1::GetJobRequest& request, std::stop_token stop,

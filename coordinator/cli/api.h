@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/cli/settings.h"
 #include "muster/v1/blob.pb.h"
+#include "muster/v1/enrolment.pb.h"
 #include "muster/v1/operator.pb.h"
 
 namespace muster::cli {
@@ -45,6 +46,7 @@ class Api {
   absl::StatusOr<v1::ListAuditResponse> Call(const v1::ListAuditRequest& request);
   absl::StatusOr<v1::VerifyAuditResponse> Call(const v1::VerifyAuditRequest& request);
   absl::StatusOr<v1::StatUploadResponse> Call(const v1::StatUploadRequest& request);
+  absl::StatusOr<v1::RenewResponse> Call(const v1::RenewRequest& request);
 
   // Every view of the job until it ends, `on_view` says false, or `stop` is asked for (Cancelled).
   absl::Status Watch(const v1::GetJobRequest& request, std::stop_token stop,

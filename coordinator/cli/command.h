@@ -68,6 +68,7 @@ std::vector<Command> RunCommands();      // run, jobs watch
 std::vector<Command> JobCommands();      // jobs ls, show, cancel
 std::vector<Command> FleetCommands();
 std::vector<Command> TokenCommands();
+std::vector<Command> CredentialCommands();
 std::vector<Command> ModelCommands();
 std::vector<Command> PromoteCommands();
 std::vector<Command> AuditCommands();

@@ -58,8 +58,9 @@ void Meter::Finish(uint64_t total) {
 
 std::vector<Command> AllCommands() {
   std::vector<Command> all;
-  for (auto part : {RunCommands, JobCommands, ModelCommands, PromoteCommands, FleetCommands,
-                    TokenCommands, AuditCommands, SecAggCommands, GeneralCommands}) {
+  for (auto part :
+       {RunCommands, JobCommands, ModelCommands, PromoteCommands, FleetCommands, TokenCommands,
+        CredentialCommands, AuditCommands, SecAggCommands, GeneralCommands}) {
     for (Command& command : part()) all.push_back(std::move(command));
   }
   return all;

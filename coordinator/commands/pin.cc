@@ -23,7 +23,8 @@ const Command& PinCommand() {
       .description =
           R"(Prints sha256: and the digest of the CA's public key. A device that enrols compares
 the coordinator with it before it says anything: give it to devices over a way that
-you trust, such as their image.
+you trust, such as their image. While the CA is replaced, it is the pin of the one that
+issues: another one from `ca switch` on.
 )",
       .examples =
           "muster-client enroll --ca-pin \"$(muster-coordinator pin -d /var/lib/muster)\" ...\n",

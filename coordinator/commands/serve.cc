@@ -12,6 +12,10 @@ namespace muster::commands {
 namespace {
 
 namespace po = boost::program_options;
+
+// Certificates are dated five minutes back: shorter ones would be due for renewal at once.
+constexpr Duration kMinCertificateLifetime = std::chrono::minutes(3);
+constexpr double kMaxCertificateHours = 24 * 825;
 using std::chrono::milliseconds;
 
 po::options_description OptionsFor(ServeOptions& serve) {
@@ -35,8 +39,8 @@ po::options_description OptionsFor(ServeOptions& serve) {
       "reflection", po::bool_switch(&serve.reflection), "serve gRPC reflection")(
       "threads", po::value(&serve.threads)->default_value(serve.threads)->value_name("N"),
       "threads that handle calls")(
-      "device-certificate-hours", po::value<int>()->default_value(24 * 7)->value_name("HOURS"),
-      "lifetime of device certificates; devices renew at two thirds of it")(
+      "device-certificate-hours", po::value<double>()->default_value(24 * 7)->value_name("HOURS"),
+      "lifetime of device certificates, at least 0.05; devices renew at two thirds of it")(
       "pace-min-ms", po::value<int>()->default_value(2000)->value_name("MS"),
       "shortest time between an idle device's check-ins")(
       "pace-max-ms", po::value<int>()->default_value(600'000)->value_name("MS"),
@@ -78,9 +82,10 @@ absl::Status CheckOptions(const ServeOptions& serve) {
   MUSTER_RETURN_IF_ERROR(ValidateId("--replica", serve.drive.replica));
   if (serve.threads == 0 || serve.drive.check_ins_per_second <= 0 ||
       serve.drive.pace_min <= Duration::zero() || serve.drive.pace_max < serve.drive.pace_min ||
-      serve.device_certificate_lifetime <= Duration::zero()) {
+      serve.device_certificate_lifetime < kMinCertificateLifetime) {
     return absl::InvalidArgumentError(
-        "threads, pace, rate and lifetime must be positive, and pace-max-ms at least pace-min-ms");
+        "threads, pace and rate must be positive, pace-max-ms at least pace-min-ms, and"
+        " device-certificate-hours at least 0.05");
   }
   if (serve.direct_downloads.lifetime < std::chrono::seconds(1) ||
       serve.direct_downloads.lifetime > kMaxPresignLifetime) {
@@ -96,7 +101,9 @@ absl::StatusOr<int> RunServe(CommandLine& line) {
   if (!line.Parse(options)) return kExitDone;
   serve.state_dir = line.Get<std::string>("state-dir");
   if (line.Has("run-file")) serve.run_file = line.Get<std::string>("run-file");
-  serve.device_certificate_lifetime = std::chrono::hours(line.Get<int>("device-certificate-hours"));
+  serve.device_certificate_lifetime =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::ratio<3600>>(
+          std::clamp(line.Get<double>("device-certificate-hours"), 0.0, kMaxCertificateHours)));
   serve.drive.pace_min = milliseconds(line.Get<int>("pace-min-ms"));
   serve.drive.pace_max = milliseconds(line.Get<int>("pace-max-ms"));
   serve.stop_grace = milliseconds(line.Get<int>("stop-grace-ms"));

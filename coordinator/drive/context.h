@@ -13,6 +13,7 @@
 #include "coordinator/flow/limits.h"
 #include "coordinator/store/state_store.h"
 #include "models/package/package.h"
+#include "proto/core/device_messages.h"
 #include "proto/core/limits.h"
 #include "proto/core/random.h"
 #include "proto/core/time.h"
@@ -51,6 +52,7 @@ struct DriveContext {
   WakeUps& wakeups;
   DriveOptions options;
   BlobStore* sealed = nullptr;  // seals what lies on the disk; null: `blobs`, in the clear
+  TrustUpdate trust = {};       // what devices should trust; generation 0: nothing to say
 
   // Partial sums of updates.
   BlobStore& sums() const { return sealed == nullptr ? blobs : *sealed; }

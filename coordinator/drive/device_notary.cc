@@ -6,10 +6,10 @@
 
 namespace muster {
 
-absl::StatusOr<DeviceNotary> DeviceNotary::Create(std::string_view ca_pem, std::string trust_domain,
-                                                  Clock& clock) {
-  MUSTER_ASSIGN_OR_RETURN(Certificate ca, Certificate::FromPem(ca_pem));
-  return DeviceNotary(std::move(ca), std::move(trust_domain), clock);
+absl::StatusOr<DeviceNotary> DeviceNotary::Create(std::string_view trust_pem,
+                                                  std::string trust_domain, Clock& clock) {
+  MUSTER_ASSIGN_OR_RETURN(TrustBundle trust, TrustBundle::FromPem(trust_pem));
+  return DeviceNotary(std::move(trust), std::move(trust_domain), clock);
 }
 
 absl::Status DeviceNotary::Verify(const DeviceId& client, std::string_view certificate,

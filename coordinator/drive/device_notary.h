@@ -1,4 +1,5 @@
-// Checks what devices sign in secure aggregation: their enrolment certificates under our authority.
+// Checks what devices sign in secure aggregation: their enrolment certificates under our
+// authorities.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,8 @@ namespace muster {
 // Thread-safe.
 class DeviceNotary final : public secagg::Notary {
  public:
-  static absl::StatusOr<DeviceNotary> Create(std::string_view ca_pem, std::string trust_domain,
+  // `trust_pem`: the CAs whose devices' signatures count.
+  static absl::StatusOr<DeviceNotary> Create(std::string_view trust_pem, std::string trust_domain,
                                              Clock& clock);
   absl::Status Verify(const DeviceId& client, std::string_view certificate,
                       std::string_view statement, std::string_view signature) const override;
@@ -23,8 +25,8 @@ class DeviceNotary final : public secagg::Notary {
   // Those of a large round's clients, so that each is read once in all phases together.
   static constexpr size_t kRememberedCertificates = 2048;
 
-  DeviceNotary(Certificate ca, std::string trust_domain, Clock& clock)
-      : devices_(std::make_unique<DeviceCertificates>(std::move(ca), std::move(trust_domain),
+  DeviceNotary(TrustBundle trust, std::string trust_domain, Clock& clock)
+      : devices_(std::make_unique<DeviceCertificates>(std::move(trust), std::move(trust_domain),
                                                       kRememberedCertificates)),
         clock_(clock) {}
   std::unique_ptr<const DeviceCertificates> devices_;

@@ -72,6 +72,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
     device.last_seen = now;
     device.eligibility = check_in.eligibility;
     device.agent_version = check_in.agent_version;
+    device.trust_generation = check_in.trust_generation;
     MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
     if (IsReady(device.eligibility)) {
       MUSTER_RETURN_IF_ERROR(TakePart(tx, after, device, now));
@@ -89,6 +90,7 @@ absl::StatusOr<bool> Dispatcher::MayNeedWrite(const StoreReader& reader, const D
   if (device.last_seen + context_.options.touch_every <= now) return true;
   if (!(device.eligibility == check_in.eligibility)) return true;
   if (device.agent_version != check_in.agent_version) return true;
+  if (device.trust_generation != check_in.trust_generation) return true;
   if (!IsReady(check_in.eligibility)) return false;
   MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListOpenRounds());
   for (const RoundRecord& round : rounds) {
@@ -132,6 +134,9 @@ absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
   if (generation != check_in.known_generation) {
     MUSTER_ASSIGN_OR_RETURN(answer.desired, DesiredFor(reader, device.labels));
   }
+  // An agent that says 0 is from before there was more than one CA.
+  const bool told = check_in.trust_generation >= context_.trust.generation;
+  if (check_in.trust_generation > 0 && !told) answer.trust = context_.trust;
   return answer;
 }
 

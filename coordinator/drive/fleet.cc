@@ -111,6 +111,8 @@ absl::StatusOr<Enrolled> Enrol(DriveContext& context, const CertificateAuthority
                             authority.SignDeviceCsr(request.csr_der, id, lifetime, now));
     device.certificate_serial = enrolled.certificate.serial;
     device.certificate_expires = enrolled.certificate.not_after;
+    device.certificate_ca = authority.state().issuer;
+    device.trust_generation = authority.state().generation;
     MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
     ++token.used;
     MUSTER_RETURN_IF_ERROR(tx.PutToken(token));
@@ -136,6 +138,7 @@ absl::StatusOr<IssuedCertificate> RenewDevice(DriveContext& context,
                             authority.SignDeviceCsr(csr_der, id, lifetime, context.clock.Now()));
     device.certificate_serial = issued.serial;
     device.certificate_expires = issued.not_after;
+    device.certificate_ca = authority.state().issuer;
     MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
     return Audit(tx, context,
                  {.actor = DeviceSubject(id),

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -73,12 +74,26 @@ absl::StatusOr<std::string> TrustDomainOf(const Certificate& ca) {
   return trust_domain;
 }
 
+absl::StatusOr<Certificate> ReadAuthority(const std::filesystem::path& path) {
+  MUSTER_ASSIGN_OR_RETURN(const std::string pem, ReadFile(path, kMaxPemBytes));
+  absl::StatusOr<Certificate> authority = Certificate::FromPem(pem);
+  if (!authority.ok()) return Annotate(authority.status(), path.string());
+  return authority;
+}
+
+absl::Status NoAuthority(const std::filesystem::path& dir) {
+  return absl::NotFoundError(absl::StrCat("there is no CA in ", dir.string(),
+                                          "; make one with `muster-coordinator init`"));
+}
+
 }  // namespace
 
-CertificateAuthority::CertificateAuthority(EcPrivateKey key, Certificate ca,
-                                           std::string trust_domain)
-    : key_(std::move(key)),
+CertificateAuthority::CertificateAuthority(CaState state, EcPrivateKey key, Certificate ca,
+                                           TrustBundle trust, std::string trust_domain)
+    : state_(std::move(state)),
+      key_(std::move(key)),
       ca_(std::move(ca)),
+      trust_(std::move(trust)),
       ca_pem_(ca_.ToPem()),
       trust_domain_(std::move(trust_domain)) {}
 
@@ -88,11 +103,20 @@ absl::Status CertificateAuthority::Create(const std::filesystem::path& dir, Rand
   std::error_code error;
   std::filesystem::create_directories(dir, error);
   if (error) return ErrnoStatus(error.value(), "making the CA's folder", dir);
-  if (std::filesystem::exists(dir / kCaCertificateFile, error)) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        (dir / kCaCertificateFile).string(),
-        " exists already: this coordinator has a CA, and a new one would lock every device out"));
+  for (const char* file : {kCaCertificateFile, kCaStateFile}) {
+    if (!std::filesystem::exists(dir / file, error)) continue;
+    return absl::AlreadyExistsError(
+        absl::StrCat((dir / file).string(),
+                     " exists already: this coordinator has a CA, and another folder's "
+                     "would lock every device out; `muster-coordinator ca rotate` replaces one"));
   }
+  return MakeKeyAndCertificate(dir / kCaKeyFile, dir / kCaCertificateFile, random, now,
+                               trust_domain);
+}
+
+absl::Status CertificateAuthority::MakeKeyAndCertificate(
+    const std::filesystem::path& key_file, const std::filesystem::path& certificate_file,
+    RandomSource& random, Timestamp now, std::string_view trust_domain) {
   CertificateSpec spec;
   spec.unit = "CA";
   spec.is_ca = true;
@@ -102,29 +126,55 @@ absl::Status CertificateAuthority::Create(const std::filesystem::path& dir, Rand
   spec.not_after = now + kCaLifetime;
   MUSTER_ASSIGN_OR_RETURN(EcPrivateKey key, EcPrivateKey::Generate());
   MUSTER_ASSIGN_OR_RETURN(Certificate ca, MakeSelfSigned(spec, key));
-  MUSTER_RETURN_IF_ERROR(WriteNewKeyFile(dir / kCaKeyFile, key));
-  return WriteFileDurably(dir / kCaCertificateFile, ca.ToPem(), kPublicFileMode);
+  MUSTER_RETURN_IF_ERROR(WriteNewKeyFile(key_file, key));
+  return WriteFileDurably(certificate_file, ca.ToPem(), kPublicFileMode);
 }
 
 absl::StatusOr<CertificateAuthority> CertificateAuthority::Open(const std::filesystem::path& dir) {
-  absl::StatusOr<std::string> pem = ReadFile(dir / kCaCertificateFile, kMaxPemBytes);
-  if (absl::IsNotFound(pem.status())) {
-    return absl::NotFoundError(absl::StrCat("there is no CA in ", dir.string(),
-                                            "; make one with `muster-coordinator init`"));
+  MUSTER_ASSIGN_OR_RETURN(const CaState state, ReadCaState(dir));
+  return OpenAs(dir, state);
+}
+
+absl::StatusOr<CertificateAuthority> CertificateAuthority::OpenAs(const std::filesystem::path& dir,
+                                                                  const CaState& state) {
+  std::string trusted_pem;
+  std::optional<Certificate> issuer;
+  for (const uint32_t number : state.trusted) {
+    absl::StatusOr<Certificate> one = ReadAuthority(dir / CaCertificateFileOf(number));
+    if (absl::IsNotFound(one.status())) {
+      if (state == CaState()) return NoAuthority(dir);
+      return absl::FailedPreconditionError(
+          absl::StrCat((dir / CaCertificateFileOf(number)).string(), ", which ", kCaStateFile,
+                       " names, is missing; restore the whole folder from one copy"));
+    }
+    MUSTER_RETURN_IF_ERROR(one.status());
+    trusted_pem += one->ToPem();
+    if (number == state.issuer) issuer = *one;
   }
-  MUSTER_RETURN_IF_ERROR(pem.status());
-  absl::StatusOr<Certificate> ca = Certificate::FromPem(*pem);
-  if (!ca.ok()) return Annotate(ca.status(), (dir / kCaCertificateFile).string());
-  absl::StatusOr<EcPrivateKey> key = EcPrivateKey::FromFile(dir / kCaKeyFile);
+  absl::StatusOr<TrustBundle> trust = TrustBundle::FromPem(trusted_pem);
+  absl::StatusOr<EcPrivateKey> key = EcPrivateKey::FromFile(dir / CaKeyFileOf(state.issuer));
   if (!key.ok()) return Annotate(key.status(), "opening the CA's key");
-  MUSTER_ASSIGN_OR_RETURN(EcPublicKey certified, ca->PublicKey());
-  if (!ca->IsCa() || !ca->IsSelfSigned() || !(certified == key->PublicKey())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(dir.string(), ": ", kCaKeyFile, " and ", kCaCertificateFile,
-                     " do not belong together; restore both from one backup"));
+  MUSTER_ASSIGN_OR_RETURN(EcPublicKey certified, issuer->PublicKey());
+  if (!trust.ok() || !(certified == key->PublicKey())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        dir.string(), ": ", CaKeyFileOf(state.issuer), " and ", CaCertificateFileOf(state.issuer),
+        " do not belong together; restore the whole folder from one copy"));
   }
-  MUSTER_ASSIGN_OR_RETURN(std::string trust_domain, TrustDomainOf(*ca));
-  return CertificateAuthority(*std::move(key), *std::move(ca), std::move(trust_domain));
+  MUSTER_ASSIGN_OR_RETURN(std::string trust_domain, TrustDomainOf(*issuer));
+  for (const Certificate& one : trust->authorities()) {
+    MUSTER_ASSIGN_OR_RETURN(const std::string other, TrustDomainOf(one));
+    if (other == trust_domain) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(dir.string(), ": its CAs are of two trust domains, ", trust_domain, " and ",
+                     other, "; restore the whole folder from one copy"));
+  }
+  return CertificateAuthority(state, *std::move(key), *std::move(issuer), *std::move(trust),
+                              std::move(trust_domain));
+}
+
+const Certificate& CertificateAuthority::authority(uint32_t number) const {
+  const auto at = std::find(state_.trusted.begin(), state_.trusted.end(), number);
+  return trust_.authorities()[static_cast<size_t>(at - state_.trusted.begin())];
 }
 
 absl::StatusOr<Certificate> CertificateAuthority::Issue(CertificateSpec spec,

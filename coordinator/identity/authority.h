@@ -1,5 +1,6 @@
 // The certificate authority of one coordinator: ECDSA P-256, one level, a key file and a
-// certificate file. Its leaves are SPIFFE X.509-SVIDs: exactly one URI name, cA=false, critical
+// certificate file. While one takes over from another (ca_state.h) two are trusted, and one issues.
+// Its leaves are SPIFFE X.509-SVIDs: exactly one URI name, cA=false, critical
 // keyUsage digitalSignature, extended key usage client and server.
 #pragma once
 
@@ -10,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/identity/ca_state.h"
 #include "coordinator/identity/spiffe.h"
 #include "proto/core/ids.h"
 #include "proto/core/random.h"
@@ -17,6 +19,7 @@
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
 #include "proto/x509/spiffe.h"
+#include "proto/x509/trust_bundle.h"
 
 namespace muster {
 
@@ -45,11 +48,23 @@ class CertificateAuthority {
   // there: replacing one locks every device out.
   static absl::Status Create(const std::filesystem::path& dir, RandomSource& random, Timestamp now,
                              std::string_view trust_domain = kDefaultTrustDomain);
+  // As authorities.json says.
   static absl::StatusOr<CertificateAuthority> Open(const std::filesystem::path& dir);
+  static absl::StatusOr<CertificateAuthority> OpenAs(const std::filesystem::path& dir,
+                                                     const CaState& state);
+  // The files of one CA; a key that is there already is AlreadyExists.
+  static absl::Status MakeKeyAndCertificate(const std::filesystem::path& key_file,
+                                            const std::filesystem::path& certificate_file,
+                                            RandomSource& random, Timestamp now,
+                                            std::string_view trust_domain);
 
-  const std::string& ca_pem() const { return ca_pem_; }
-  std::string ca_pin() const { return CertificatePin(ca_); }  // "sha256:<hex>" over the DER
+  const std::string& ca_pem() const { return ca_pem_; }       // of the one that issues
+  std::string ca_pin() const { return CertificatePin(ca_); }  // its "sha256:<hex>" over the DER
   const std::string& trust_domain() const { return trust_domain_; }
+
+  const CaState& state() const { return state_; }
+  const TrustBundle& trust() const { return trust_; }   // all that are trusted, as in the state
+  const Certificate& authority(uint32_t number) const;  // of one that is trusted
 
   // `csr_der` is an outside request: InvalidArgument unless it proves possession of a P-256 key.
   // Names inside it count for nothing. A leaf never outlives the CA.
@@ -65,12 +80,15 @@ class CertificateAuthority {
                                                Duration lifetime, Timestamp now) const;
 
  private:
-  CertificateAuthority(EcPrivateKey key, Certificate ca, std::string trust_domain);
+  CertificateAuthority(CaState state, EcPrivateKey key, Certificate ca, TrustBundle trust,
+                       std::string trust_domain);
   absl::StatusOr<Certificate> Issue(CertificateSpec spec, const EcPublicKey& subject,
                                     Duration lifetime, Timestamp now) const;
 
+  CaState state_;
   EcPrivateKey key_;
   Certificate ca_;
+  TrustBundle trust_;
   std::string ca_pem_, trust_domain_;
 };
 

@@ -23,7 +23,7 @@ constexpr AccessRule AllIdentified(std::string_view method) {
 
 constexpr AccessRule kRules[] = {
     Anyone("muster.v1.EnrolmentService/Enrol"),
-    Devices("muster.v1.EnrolmentService/Renew"),
+    AllIdentified("muster.v1.EnrolmentService/Renew"),
     Devices("muster.v1.DeviceService/CheckIn"),
     Devices("muster.v1.DeviceService/SubmitUpdate"),
     Devices("muster.v1.DeviceService/SubmitResult"),

@@ -68,4 +68,10 @@ std::string NameOf(const std::optional<Principal>& caller) {
   return caller ? StrCat(RoleName(caller->role), "/", caller->id) : std::string("anonymous");
 }
 
+absl::StatusOr<Timestamp> Edge::CertificateEnd(const grpc::CallbackServerContext& context) {
+  MUSTER_ASSIGN_OR_RETURN(const std::optional<KnownCaller> caller, callers_.CallerOf(context));
+  if (!caller) return absl::UnauthenticatedError("no certificate was presented");
+  return caller->not_after;
+}
+
 }  // namespace muster

@@ -53,6 +53,10 @@ class Edge {
                    std::string_view method, const absl::Status& status);
 
   RefusalLog& refusals() { return refusals_; }
+
+  // Of the certificate that the caller showed. Unauthenticated if it showed none.
+  absl::StatusOr<Timestamp> CertificateEnd(const grpc::CallbackServerContext& context);
+
   DriveContext& drive() { return drive_; }
   Executor& executor() { return executor_; }
   RpcCounters& counters() { return counters_; }

@@ -4,6 +4,7 @@
 #include "coordinator/identity/authority.h"
 #include "coordinator/rpc/edge.h"
 #include "muster/v1/enrolment.grpc.pb.h"
+#include "proto/core/enrol_messages.h"
 
 namespace muster {
 
@@ -20,6 +21,9 @@ class EnrolmentServiceImpl final : public v1::EnrolmentService::CallbackService 
                                   v1::RenewResponse* response) override;
 
  private:
+  absl::StatusOr<IssuedCertificate> RenewFor(const grpc::CallbackServerContext& context,
+                                             const Principal& caller, const Renewal& renewal);
+
   Edge& edge_;
   const CertificateAuthority& authority_;
   const Duration lifetime_;  // of device certificates

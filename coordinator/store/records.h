@@ -147,6 +147,8 @@ struct DeviceRecord {
   Timestamp last_seen;
   std::string certificate_serial;
   Timestamp certificate_expires;
+  uint32_t certificate_ca = 1;    // number of the CA that issued it
+  uint64_t trust_generation = 1;  // of the CAs that it said it trusts
   std::string agent_version;
   Eligibility eligibility;
   uint64_t applied_generation = 0;

@@ -59,7 +59,12 @@ void CheckSecretFile(const fs::path& file, Results& results) {
 }
 
 void CheckKeys(const DoctorOptions& options, Results& results) {
-  CheckSecretFile(options.state_dir / options.identity / kCaKeyFile, results);
+  const fs::path identity = options.state_dir / options.identity;
+  const auto authorities = ReadCaState(identity);
+  if (!authorities.ok()) AddError(results, "keys", authorities.status());
+  for (const uint32_t number : authorities.value_or(CaState()).trusted) {
+    CheckSecretFile(identity / CaKeyFileOf(number), results);
+  }
   CheckSecretFile(options.state_dir / options.package_key, results);
   CheckSecretFile(options.state_dir / options.at_rest_key, results);
   const auto signer = PackageSigner::Open(options.state_dir / options.package_key);
@@ -82,7 +87,7 @@ void CheckCertificate(const DoctorOptions& options, Timestamp now, Results& resu
   Add(results, "certificate",
       until - now < kCertificateWarning ? Finding::kWarning : Finding::kFine,
       StrCat("the CA's certificate is good until ", until.ToString()),
-      until - now < kCertificateWarning ? "plan its replacement: devices trust no other CA" : "");
+      until - now < kCertificateWarning ? "replace it: `muster-coordinator ca rotate`" : "");
 }
 
 // What was done lies in the past.

@@ -93,6 +93,15 @@ absl::StatusOr<DesiredState> Decode(const Field& at, const v1::DesiredState& wir
   return decoded;
 }
 
+// That the text is certificates, and which, is for whoever is to trust them.
+absl::StatusOr<TrustUpdate> DecodeTrust(const Field& at, const v1::TrustUpdate& wire) {
+  MUSTER_RETURN_IF_ERROR(
+      CheckRange(at["generation"], wire.generation(), 1, static_cast<uint64_t>(INT64_MAX)));
+  MUSTER_RETURN_IF_ERROR(CheckText(at["ca_pem"], wire.ca_pem(), limits::kMaxTrustBytes));
+  if (wire.ca_pem().empty()) return Refuse(at["ca_pem"], "is not set");
+  return TrustUpdate{wire.generation(), wire.ca_pem()};
+}
+
 }  // namespace
 }  // namespace wire
 
@@ -117,6 +126,9 @@ absl::StatusOr<CheckInAnswer> DecodeCheckInAnswer(const v1::CheckInResponse& wir
       wire::CheckAtMost(at["next_check_in_ms"], wire.next_check_in_ms(), kMaxPause.count(), "ms"));
   decoded.next_check_in = std::chrono::milliseconds(wire.next_check_in_ms());
   decoded.in_round = wire.in_round();
+  if (wire.has_trust()) {
+    MUSTER_ASSIGN_OR_RETURN(decoded.trust, wire::DecodeTrust(at["trust"], wire.trust()));
+  }
   return decoded;
 }
 
@@ -129,6 +141,10 @@ v1::CheckInResponse EncodeCheckInAnswer(const CheckInAnswer& answer) {
   wire.set_next_check_in_ms(static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(answer.next_check_in).count()));
   wire.set_in_round(answer.in_round);
+  if (answer.trust.has_value()) {
+    wire.mutable_trust()->set_generation(answer.trust->generation);
+    wire.mutable_trust()->set_ca_pem(answer.trust->ca_pem);
+  }
   return wire;
 }
 

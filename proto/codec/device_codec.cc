@@ -86,6 +86,8 @@ absl::StatusOr<CheckIn> DecodeCheckIn(const v1::CheckInRequest& wire) {
   MUSTER_RETURN_IF_ERROR(
       wire::CheckWord(at["agent_version"], wire.agent_version(), limits::kMaxAgentVersion));
   decoded.agent_version = wire.agent_version();
+  MUSTER_RETURN_IF_ERROR(CheckAtMost(at["trust_generation"], wire.trust_generation(), INT64_MAX));
+  decoded.trust_generation = wire.trust_generation();
   return decoded;
 }
 
@@ -96,6 +98,7 @@ v1::CheckInRequest EncodeCheckIn(const CheckIn& check_in) {
   wire.set_wait_ms(static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(check_in.wait).count()));
   wire.set_agent_version(check_in.agent_version);
+  wire.set_trust_generation(check_in.trust_generation);
   return wire;
 }
 

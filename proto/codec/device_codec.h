@@ -15,6 +15,7 @@ namespace limits {
 inline constexpr size_t kMaxAgentVersion = 64;  // characters
 inline constexpr size_t kMaxInvocationsPerAnswer = 64;
 inline constexpr Duration kMaxNextCheckIn = std::chrono::hours(24 * 7);
+inline constexpr size_t kMaxTrustBytes = 64u << 10;  // the PEM of the CAs that are trusted
 inline constexpr Duration kMaxMeteredTime = std::chrono::hours(24 * 365);
 inline constexpr uint64_t kMaxMeteredBytes = 1ull << 50;
 inline constexpr uint64_t kMaxTrainExamples = 1ull << 40;  // that a device may say it has

@@ -63,6 +63,9 @@ absl::StatusOr<EnrolmentGrant> DecodeEnrolmentGrant(const v1::EnrolResponse& wir
   decoded.ca_pem = wire.ca_pem();
   decoded.package_key_pem = wire.package_key_pem();
   MUSTER_ASSIGN_OR_RETURN(decoded.labels, wire::DecodeLabels(at["labels"], wire.labels()));
+  MUSTER_RETURN_IF_ERROR(
+      wire::CheckAtMost(at["trust_generation"], wire.trust_generation(), INT64_MAX));
+  decoded.trust_generation = wire.trust_generation();
   return decoded;
 }
 
@@ -73,6 +76,7 @@ v1::EnrolResponse EncodeEnrolmentGrant(const EnrolmentGrant& grant) {
   wire.set_ca_pem(grant.ca_pem);
   wire.set_package_key_pem(grant.package_key_pem);
   wire::EncodeLabels(grant.labels, wire.mutable_labels());
+  wire.set_trust_generation(grant.trust_generation);
   return wire;
 }
 
@@ -92,13 +96,16 @@ absl::StatusOr<RenewalGrant> DecodeRenewalGrant(const v1::RenewResponse& wire) {
   const Field at("enrolment.RenewResponse");
   MUSTER_RETURN_IF_ERROR(CheckPem(at["certificate_pem"], wire.certificate_pem()));
   MUSTER_RETURN_IF_ERROR(CheckPem(at["ca_pem"], wire.ca_pem()));
-  return RenewalGrant{wire.certificate_pem(), wire.ca_pem()};
+  MUSTER_RETURN_IF_ERROR(
+      wire::CheckAtMost(at["trust_generation"], wire.trust_generation(), INT64_MAX));
+  return RenewalGrant{wire.certificate_pem(), wire.ca_pem(), wire.trust_generation()};
 }
 
 v1::RenewResponse EncodeRenewalGrant(const RenewalGrant& grant) {
   v1::RenewResponse wire;
   wire.set_certificate_pem(grant.certificate_pem);
   wire.set_ca_pem(grant.ca_pem);
+  wire.set_trust_generation(grant.trust_generation);
   return wire;
 }
 

@@ -34,6 +34,7 @@ struct CheckIn {
   uint64_t known_generation = 0;  // of the desired state that the device has; 0: none
   Duration wait{0};               // how long the call may be held; whole milliseconds
   std::string agent_version;
+  uint64_t trust_generation = 0;  // of the CAs that the device trusts
   friend bool operator==(const CheckIn&, const CheckIn&) = default;
 };
 
@@ -67,11 +68,19 @@ struct DesiredState {
   friend bool operator==(const DesiredState&, const DesiredState&) = default;
 };
 
+// The CAs that are trusted from now on.
+struct TrustUpdate {
+  uint64_t generation = 0;
+  std::string ca_pem;
+  friend bool operator==(const TrustUpdate&, const TrustUpdate&) = default;
+};
+
 struct CheckInAnswer {
   std::vector<Invocation> invocations;
   std::optional<DesiredState> desired;  // when newer than what the device has
   Duration next_check_in{0};            // pace steering, whole milliseconds; the device adds jitter
   bool in_round = false;                // a round of the device's is open: hold the line
+  std::optional<TrustUpdate> trust;     // when newer than what the device trusts
   friend bool operator==(const CheckInAnswer&, const CheckInAnswer&) = default;
 };
 

@@ -1,6 +1,7 @@
 // What a device and the coordinator tell each other about identity, as validated values.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "proto/core/ids.h"
@@ -19,9 +20,10 @@ struct Enrolment {
 struct EnrolmentGrant {
   DeviceId device;
   std::string certificate_pem;  // leaf, then the CA
-  std::string ca_pem;
+  std::string ca_pem;           // every CA that is trusted
   std::string package_key_pem;
   Labels labels;
+  uint64_t trust_generation = 0;  // of ca_pem
   friend bool operator==(const EnrolmentGrant&, const EnrolmentGrant&) = default;
 };
 
@@ -32,7 +34,8 @@ struct Renewal {
 
 struct RenewalGrant {
   std::string certificate_pem;
-  std::string ca_pem;
+  std::string ca_pem;  // every CA that is trusted
+  uint64_t trust_generation = 0;
   friend bool operator==(const RenewalGrant&, const RenewalGrant&) = default;
 };
 

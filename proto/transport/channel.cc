@@ -16,6 +16,7 @@
 #include "proto/transport/host_port.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
+#include "proto/x509/trust_bundle.h"
 
 namespace muster {
 namespace {
@@ -58,8 +59,8 @@ grpc::ChannelArguments Arguments() {
 
 // gRPC answers bad PEM with a channel that fails each call without a reason: say it here instead.
 absl::Status CheckMaterial(const TlsMaterial& material) {
-  absl::StatusOr<Certificate> ca = Certificate::FromPem(material.ca_pem);
-  if (!ca.ok()) return Annotate(ca.status(), "CA certificate");
+  absl::StatusOr<TrustBundle> trust = TrustBundle::FromPem(material.ca_pem);
+  if (!trust.ok()) return Annotate(trust.status(), "CA certificate");
   if (material.certificate_pem.empty() && material.key_pem.empty()) return absl::OkStatus();
   absl::StatusOr<Certificate> leaf = Certificate::FromPem(material.certificate_pem);
   if (!leaf.ok()) return Annotate(leaf.status(), "own certificate");
@@ -70,7 +71,7 @@ absl::Status CheckMaterial(const TlsMaterial& material) {
         "the private key is not the one that the certificate was issued for; the files come from "
         "two different credentials");
   }
-  absl::Status valid = leaf->VerifyIssuedBy(*ca, CertificateUse::kClient, SystemClock().Now());
+  absl::Status valid = trust->Verify(*leaf, CertificateUse::kClient, SystemClock().Now());
   return valid.ok() ? valid : Annotate(valid, "own certificate");
 }
 
@@ -119,6 +120,13 @@ absl::Status SaveTlsMaterial(const std::filesystem::path& dir, const TlsMaterial
   MUSTER_RETURN_IF_ERROR(
       WriteFileDurably(dir / kCertificateFile, material.certificate_pem, kPublicFileMode));
   return WriteFileDurably(dir / kCaFile, material.ca_pem, kPublicFileMode);
+}
+
+absl::Status RenewTlsMaterial(const std::filesystem::path& dir, const std::string& ca_pem,
+                              const std::string& certificate_pem) {
+  // In this order: the present certificate is of one of the CAs too.
+  MUSTER_RETURN_IF_ERROR(WriteFileDurably(dir / kCaFile, ca_pem, kPublicFileMode));
+  return WriteFileDurably(dir / kCertificateFile, certificate_pem, kPublicFileMode);
 }
 
 TlsSessions::TlsSessions()

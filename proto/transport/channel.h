@@ -31,7 +31,8 @@ inline constexpr char kCaFile[] = "ca.pem";
 inline constexpr char kCertificateFile[] = "cert.pem";
 inline constexpr char kKeyFile[] = "key.pem";
 
-// PEM. Certificate and key are both empty for a caller that has no identity yet.
+// PEM; `ca_pem` is one or more CAs. Certificate and key are both empty for a caller that has no
+// identity yet.
 struct TlsMaterial {
   std::string ca_pem, certificate_pem, key_pem;
 };
@@ -40,6 +41,9 @@ struct TlsMaterial {
 absl::StatusOr<TlsMaterial> LoadTlsMaterial(const std::filesystem::path& dir);
 // key.pem is readable by the owner alone. The folder is made if it is missing.
 absl::Status SaveTlsMaterial(const std::filesystem::path& dir, const TlsMaterial& material);
+// Another certificate for the key that is there, and the CAs that issued it and the present one.
+absl::Status RenewTlsMaterial(const std::filesystem::path& dir, const std::string& ca_pem,
+                              const std::string& certificate_pem);
 
 // TLS sessions of ONE credential (RFC 8446, 2.2): a connection that resumes one spares both sides
 // the certificates and their signatures. Whoever resumes is, to the coordinator, who began the

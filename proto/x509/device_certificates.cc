@@ -66,8 +66,10 @@ absl::StatusOr<DeviceCertificates::Known> DeviceCertificates::Check(const Device
                                                                     Timestamp now) const {
   const absl::StatusOr<Certificate> leaf = Certificate::FromDer(der);
   if (!leaf.ok()) return Refused(device, leaf.status());
-  const absl::Status issued = leaf->VerifyIssuedBy(ca_, CertificateUse::kClient, now);
+  const absl::Status issued = trust_.Verify(*leaf, CertificateUse::kClient, now);
   if (!issued.ok()) return Refused(device, issued);
+  const Certificate* ca = trust_.IssuerOf(*leaf);
+  if (ca == nullptr) return Refused(device, absl::UnauthenticatedError("no CA issued it"));
   const absl::StatusOr<SpiffeId> name = DeviceNameOf(*leaf);
   if (!name.ok()) return Refused(device, name.status());
   if (name->id != device.value() || name->trust_domain != trust_domain_) {
@@ -79,8 +81,8 @@ absl::StatusOr<DeviceCertificates::Known> DeviceCertificates::Check(const Device
   return Known{.fingerprint = {},
                .device = device,
                .key = *std::move(key),
-               .not_before = std::max(leaf->not_before(), ca_.not_before()),
-               .not_after = std::min(leaf->not_after(), ca_.not_after())};
+               .not_before = std::max(leaf->not_before(), ca->not_before()),
+               .not_after = std::min(leaf->not_after(), ca->not_after())};
 }
 
 }  // namespace muster

@@ -1,6 +1,6 @@
-// The keys of devices whose certificates one CA vouches for. Each certificate is checked once and
-// then remembered: in secure aggregation the same few sign message after message, and to read one
-// costs OpenSSL more than to check several signatures.
+// The keys of devices whose certificates a trusted CA vouches for. Each certificate is checked once
+// and then remembered: in secure aggregation the same few sign message after message, and to read
+// one costs OpenSSL more than to check several signatures.
 #pragma once
 
 #include <list>
@@ -16,6 +16,7 @@
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
 #include "proto/x509/spiffe.h"
+#include "proto/x509/trust_bundle.h"
 
 namespace muster {
 
@@ -27,10 +28,10 @@ absl::StatusOr<SpiffeId> DeviceNameOf(const Certificate& leaf);
 class DeviceCertificates {
  public:
   // Remembers up to `capacity` certificates, a few kilobytes each: those that were asked for last.
-  DeviceCertificates(Certificate ca, std::string trust_domain, size_t capacity)
-      : ca_(std::move(ca)), trust_domain_(std::move(trust_domain)), capacity_(capacity) {}
+  DeviceCertificates(TrustBundle trust, std::string trust_domain, size_t capacity)
+      : trust_(std::move(trust)), trust_domain_(std::move(trust_domain)), capacity_(capacity) {}
 
-  // The key in `der` (a certificate), if it is `device`'s under the CA at the time `now`;
+  // The key in `der` (a certificate), if it is `device`'s under one of the CAs at the time `now`;
   // Unauthenticated with the reason otherwise.
   absl::StatusOr<EcPublicKey> KeyOf(const DeviceId& device, std::string_view der,
                                     Timestamp now) const;
@@ -40,13 +41,13 @@ class DeviceCertificates {
     Digest fingerprint;
     DeviceId device;
     EcPublicKey key;
-    Timestamp not_before, not_after;  // both the certificate's and the CA's
+    Timestamp not_before, not_after;  // both the certificate's and its CA's
   };
   using Order = std::list<Known>;  // asked for last comes first
 
   absl::StatusOr<Known> Check(const DeviceId& device, std::string_view der, Timestamp now) const;
 
-  const Certificate ca_;
+  const TrustBundle trust_;
   const std::string trust_domain_;
   const size_t capacity_;
   mutable std::mutex mutex_;

@@ -5,12 +5,27 @@ namespace muster {
 namespace {
 
 const Table& Devices() {
-  static const Table table =
-      MakeTable("device", {"id"},
-                {"row_version", "labels", "revoked", "revoked_reason", "enrolled_us",
-                 "last_seen_us", "certificate_serial", "certificate_expires_us", "agent_version",
-                 "idle", "charging", "unmetered", "custom", "has_data", "train_examples",
-                 "applied_generation", "models", "last_report_id"});
+  static const Table table = MakeTable("device", {"id"},
+                                       {"row_version",
+                                        "labels",
+                                        "revoked",
+                                        "revoked_reason",
+                                        "enrolled_us",
+                                        "last_seen_us",
+                                        "certificate_serial",
+                                        "certificate_expires_us",
+                                        "agent_version",
+                                        "idle",
+                                        "charging",
+                                        "unmetered",
+                                        "custom",
+                                        "has_data",
+                                        "train_examples",
+                                        "applied_generation",
+                                        "models",
+                                        "last_report_id",
+                                        "certificate_ca",
+                                        "trust_generation"});
   return table;
 }
 
@@ -42,6 +57,8 @@ DeviceRecord ReadDevice(Row& row) {
   device.applied_generation = row.U64();
   device.models = row.Parsed<std::vector<ModelStatus>>(ModelStatusesFromText);
   device.last_report_id = row.Text();
+  device.certificate_ca = row.U32();
+  device.trust_generation = row.U64();
   return device;
 }
 
@@ -117,7 +134,8 @@ absl::Status SqlRows::PutDevice(const DeviceRecord& record) {
               record.certificate_expires, record.agent_version, eligibility.idle,
               eligibility.charging, eligibility.unmetered, eligibility.custom, eligibility.has_data,
               eligibility.train_examples, record.applied_generation,
-              ModelStatusesToText(record.models), record.last_report_id);
+              ModelStatusesToText(record.models), record.last_report_id, record.certificate_ca,
+              record.trust_generation);
   return Put(std::move(put), Devices(), record.id.value(), record.row_version, Unexplained(),
              record.id);
 }

@@ -20,6 +20,8 @@ TEST_P(FleetAndModels, ADeviceComesBackAsItWasPut) {
   device.last_seen = At(100);
   device.certificate_serial = "00ff";
   device.certificate_expires = At(1000);
+  device.certificate_ca = 2;
+  device.trust_generation = 3;
   device.agent_version = "0.1.0";
   device.eligibility = {true, false, true, false, true, 600};
   device.applied_generation = 12;

@@ -4,10 +4,12 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "coordinator/identity/ca_state.h"
 #include "coordinator/identity/join_token.h"
 #include "coordinator/identity/spiffe.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/spiffe.h"
+#include "proto/x509/trust_bundle.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
@@ -21,6 +23,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)certificate->not_after();
     (void)certificate->PublicKey();
     (void)certificate->IsSelfSigned();
+  }
+  if (auto trust = muster::TrustBundle::FromPem(bytes); trust.ok()) {
+    if (muster::TrustBundle::FromPem(trust->ToPem())->ToPem() != trust->ToPem()) std::abort();
+  }
+  if (auto state = muster::ParseCaState(bytes); state.ok()) {
+    if (!(*muster::ParseCaState(muster::PrintCaState(*state)) == *state)) std::abort();
   }
   if (auto id = muster::SpiffeId::Parse(bytes); id.ok() && id->ToUri() != bytes) std::abort();
   return 0;

@@ -281,7 +281,8 @@ CheckIn RandomValues::AnyCheckIn() {
   return {.eligibility = AnyEligibility(),
           .known_generation = Between(0, INT64_MAX),
           .wait = std::chrono::milliseconds(Between(0, 25'000)),
-          .agent_version = IdText()};
+          .agent_version = IdText(),
+          .trust_generation = Between(0, INT64_MAX)};
 }
 
 Invocation RandomValues::AnyInvocation() {
@@ -323,6 +324,7 @@ CheckInAnswer RandomValues::AnyCheckInAnswer() {
   if (Coin()) answer.desired = AnyDesiredState();
   answer.next_check_in = std::chrono::milliseconds(Between(0, 600'000));
   answer.in_round = Coin();
+  if (Coin()) answer.trust = TrustUpdate{Between(1, INT64_MAX), "x" + Text(2000)};
   return answer;
 }
 
@@ -380,7 +382,8 @@ EnrolmentGrant RandomValues::AnyEnrolmentGrant() {
           .certificate_pem = "-----BEGIN CERTIFICATE-----\n" + Text(2000),
           .ca_pem = "-----BEGIN CERTIFICATE-----\n" + Text(2000),
           .package_key_pem = "-----BEGIN PUBLIC KEY-----\n" + Text(200),
-          .labels = AnyLabels()};
+          .labels = AnyLabels(),
+          .trust_generation = Between(0, INT64_MAX)};
 }
 
 }  // namespace muster::testing_codec

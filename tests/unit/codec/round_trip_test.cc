@@ -106,7 +106,7 @@ TEST(RoundTrip, KeepsEnrolment) {
   ExpectRoundTrip(
       [](RandomValues& v) {
         const EnrolmentGrant grant = v.AnyEnrolmentGrant();
-        return RenewalGrant{grant.certificate_pem, grant.ca_pem};
+        return RenewalGrant{grant.certificate_pem, grant.ca_pem, grant.trust_generation};
       },
       EncodeRenewalGrant, DecodeRenewalGrant);
 }

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "tests/support/temp_folder.h"
+
 namespace muster::commands {
 namespace {
 
@@ -89,6 +91,34 @@ TEST(Commands, AFailureSaysWhichFolder) {
   const Answer answer = RunWith({"pin", "--state-dir", "/nonexistent/state"});
   EXPECT_EQ(answer.code, kExitFailed);
   EXPECT_THAT(answer.err, HasSubstr("/nonexistent/state"));
+}
+
+// A rotation by commands alone, over a store in which nobody has enrolled.
+TEST(Commands, ARotationGoesItsWayAndSaysWhatIsNext) {
+  const TempFolder folder;
+  const std::string state = folder.path() / "state";
+  const auto ca = [&](const std::string& verb) { return RunWith({"ca", verb, "-d", state}); };
+  ASSERT_EQ(RunWith({"init", "-d", state}).code, kExitDone);
+  const std::string first_pin = RunWith({"pin", "-d", state}).out;
+  EXPECT_THAT(ca("switch").err, HasSubstr("ca rotate"));
+  EXPECT_THAT(ca("retire").err, HasSubstr("ca rotate"));
+  const Answer rotate = ca("rotate");
+  EXPECT_EQ(rotate.code, kExitDone) << rotate.err;
+  EXPECT_THAT(rotate.out, HasSubstr("ca status"));
+  EXPECT_THAT(ca("rotate").err, HasSubstr("ca switch"));
+  EXPECT_THAT(ca("retire").err, HasSubstr("ca switch"));
+  EXPECT_EQ(RunWith({"pin", "-d", state}).out, first_pin);
+  const Answer status = ca("status");
+  EXPECT_EQ(status.code, kExitDone) << status.err;
+  EXPECT_THAT(status.out, HasSubstr("announced"));
+  EXPECT_THAT(status.out, HasSubstr("next: muster-coordinator ca switch"));
+  const Answer switched = ca("switch");
+  EXPECT_EQ(switched.code, kExitDone) << switched.err;
+  EXPECT_NE(RunWith({"pin", "-d", state}).out, first_pin);
+  EXPECT_EQ(ca("retire").code, kExitDone);
+  EXPECT_THAT(RunWith({"ca", "status", "-d", state, "--json"}).out,
+              HasSubstr(R"("stage":"settled")"));
+  EXPECT_THAT(RunWith({"init", "-d", state}).err, HasSubstr("exists already"));
 }
 
 }  // namespace

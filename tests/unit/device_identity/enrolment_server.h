@@ -39,7 +39,7 @@ class EnrolmentServer final : public v1::EnrolmentService::CallbackService {
     ServerCredential credential = *authority_->IssueServer({"localhost"}, options.server_lifetime,
                                                            options.server_certificate_from);
     grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
-    tls.pem_root_certs = authority_->ca_pem();
+    tls.pem_root_certs = authority_->trust().ToPem();
     tls.pem_key_cert_pairs.push_back({credential.key_pem, credential.certificate_pem});
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(tls), &port_);
@@ -64,7 +64,8 @@ class EnrolmentServer final : public v1::EnrolmentService::CallbackService {
     *response->mutable_labels() = request->labels();
     (*response->mutable_labels())["site"] = "a";
     response->set_package_key_pem(package_key_->PublicKey().ToPem());
-    response->set_ca_pem(authority_->ca_pem());
+    response->set_ca_pem(authority_->trust().ToPem());
+    response->set_trust_generation(authority_->state().generation);
     return Finish(reactor, Sign(request->csr_der(), name, response->mutable_certificate_pem()));
   }
 
@@ -80,6 +81,8 @@ class EnrolmentServer final : public v1::EnrolmentService::CallbackService {
         {certificate[0].data(), certificate[0].size()}, authority_->trust_domain());
     if (!caller.ok()) return Finish(reactor, caller.status());
     ++renewed_;
+    response->set_ca_pem(authority_->trust().ToPem());
+    response->set_trust_generation(authority_->state().generation);
     const std::string name = renew_as_.empty() ? caller->id : renew_as_;
     return Finish(reactor, Sign(request->csr_der(), name, response->mutable_certificate_pem()));
   }

@@ -29,7 +29,7 @@ const std::set<Who> kIdentified = {kDevice, kResearcher, kOperator};
 const std::set<Who> kResearch = {kResearcher, kOperator};
 const Row kTable[] = {
     {"EnrolmentService", "Enrol", kAnyone},
-    {"EnrolmentService", "Renew", {kDevice}},
+    {"EnrolmentService", "Renew", kIdentified},
     {"DeviceService", "CheckIn", {kDevice}},
     {"DeviceService", "SubmitUpdate", {kDevice}},
     {"DeviceService", "SubmitResult", {kDevice}},

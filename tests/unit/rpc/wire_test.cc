@@ -198,5 +198,34 @@ TEST_F(WireTest, ABadJoinTokenIsInTheAuditLogWithoutTheToken) {
                   .ok());
 }
 
+TEST_F(WireTest, ARenewedCredentialIsForTheSamePersonAndKeepsItsEnd) {
+  clock_.Advance(system_.Now() - clock_.Now());  // certificates live by the real one
+  const auto key = EcPrivateKey::Generate().value();
+  const auto request = MakeCertificateRequest(key).value();
+  const auto before =
+      authority_->SignCsr(request, Role::kResearcher, "ada", std::chrono::hours(3), system_.Now())
+          .value();
+  const auto channel = Connect("127.0.0.1:" + std::to_string(server_->port()),
+                               {.ca_pem = authority_->ca_pem(),
+                                .certificate_pem = before.certificate_pem,
+                                .key_pem = key.ToPem()})
+                           .value();
+  v1::RenewRequest renew;
+  renew.set_csr_der(request);
+  v1::RenewResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status =
+      v1::EnrolmentService::NewStub(channel)->Renew(&context, renew, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const auto old_leaf = Certificate::FromPem(before.certificate_pem).value();
+  const auto leaf = Certificate::FromPem(response.certificate_pem()).value();
+  EXPECT_EQ(leaf.UriNames(), old_leaf.UriNames());
+  EXPECT_NE(leaf.SerialHex(), old_leaf.SerialHex());
+  EXPECT_LE(leaf.not_after(), old_leaf.not_after());
+  EXPECT_GE(leaf.not_after() + std::chrono::seconds(2), old_leaf.not_after());
+  EXPECT_EQ(response.ca_pem(), authority_->trust().ToPem());
+  EXPECT_EQ(response.trust_generation(), 1u);
+}
+
 }  // namespace
 }  // namespace muster
