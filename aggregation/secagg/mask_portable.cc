@@ -18,7 +18,7 @@ namespace {
 
 // Streams that are open at a time: enough that the vector passes through the cache seldom, few
 // enough that opening them costs little memory.
-constexpr size_t kStreams = 32;
+constexpr size_t kStreams = 64;
 
 const char* EvpName(MaskCipher cipher) {
   switch (cipher) {
@@ -60,8 +60,10 @@ class Stream {
 
   void Start(const EVP_CIPHER* evp, MaskCipher cipher, const MaskKey& key, uint64_t offset) {
     const auto start = StartVector(cipher, offset);
-    // The key's first bytes, as many as the cipher takes.
-    if (EVP_EncryptInit_ex2(context_, evp, key.span().data(), start.data(), nullptr) != 1) {
+    // The key's first bytes, as many as the cipher takes. OpenSSL makes a context anew whenever it
+    // is given a cipher, even the one that it has.
+    if (EVP_EncryptInit_ex2(context_, std::exchange(started_, true) ? nullptr : evp,
+                            key.span().data(), start.data(), nullptr) != 1) {
       std::abort();  // the cipher was fetched, so this is no memory
     }
   }
@@ -78,6 +80,7 @@ class Stream {
 
  private:
   EVP_CIPHER_CTX* context_;
+  bool started_ = false;
 };
 
 // Keystream of masks that are added together. Wiped at its end.
