@@ -5,14 +5,6 @@
 
 namespace muster {
 
-absl::Status BlobStore::List(const std::function<absl::Status(const BlobInfo&)>&) const {
-  return absl::UnimplementedError("this blob store cannot list its blobs");
-}
-
-absl::StatusOr<bool> BlobStore::DeleteIfOlder(const Digest&, Timestamp) {
-  return absl::UnimplementedError("this blob store does not know the age of its blobs");
-}
-
 absl::StatusOr<Digest> PutBlob(BlobStore& blobs, std::string_view bytes) {
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, blobs.Create());
   MUSTER_RETURN_IF_ERROR(writer->Append(bytes));

@@ -1,5 +1,5 @@
-// BlobStore: immutable bytes, named by their SHA-256. The adapter here is a directory; the contract
-// suite is tests/contract/blobs. Thread-safe.
+// BlobStore: immutable bytes, named by their SHA-256. The contract suite is tests/contract/blobs.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -49,16 +49,16 @@ class BlobStore {
 
   // For garbage collection, which removes blobs that nothing refers to and that were neither
   // written nor touched for a while. So whoever is about to refer to a blob that he did not write
-  // himself touches it first. Unimplemented for an adapter that cannot be swept.
+  // himself touches it first.
   //
   // Has(), and the blob counts as written now.
-  virtual absl::StatusOr<bool> Touch(const Digest& digest) { return Has(digest); }
+  virtual absl::StatusOr<bool> Touch(const Digest& digest) = 0;
   // Every blob, in any order. What comes and goes meanwhile may or may not be shown. An error of
   // `visit` ends it and is the result.
-  virtual absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const;
+  virtual absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const = 0;
   // Deletes the blob unless it was written or touched at `before` or later, also by somebody who
   // does it at this moment. Returns whether it was deleted.
-  virtual absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before);
+  virtual absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before) = 0;
 };
 
 absl::StatusOr<Digest> PutBlob(BlobStore& blobs, std::string_view bytes);

@@ -8,7 +8,6 @@
 #include "coordinator/identity/rotation.h"
 #include "coordinator/serve.h"
 #include "coordinator/store/open_store.h"
-#include "coordinator/store/sqlite/sqlite_store.h"
 #include "proto/core/random.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
@@ -36,21 +35,11 @@ po::options_description CaOptionsWithStore() {
   return options;
 }
 
-// Beside a coordinator that runs: SQLite is only read.
-absl::StatusOr<std::unique_ptr<StateStore>> OpenToRead(const CommandLine& line) {
-  const std::string url = line.Get<std::string>("store");
-  const std::filesystem::path state_dir = line.Get<std::string>("state-dir");
-  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
-  constexpr std::string_view kFolder = "sqlite:";
-  if (url.empty() || url == "sqlite") return OpenSqliteForReading({.directory = state_dir});
-  if (std::string_view(url).starts_with(kFolder)) {
-    return OpenSqliteForReading({.directory = url.substr(kFolder.size())});
-  }
-  return OpenStore(url, state_dir);
-}
-
 absl::StatusOr<CaCensus> CensusOf(const CommandLine& line, const CaState& state) {
-  MUSTER_ASSIGN_OR_RETURN(const std::unique_ptr<StateStore> store, OpenToRead(line));
+  // Beside a coordinator that runs.
+  MUSTER_ASSIGN_OR_RETURN(
+      const std::unique_ptr<StateStore> store,
+      OpenStoreForReading(line.Get<std::string>("store"), line.Get<std::string>("state-dir")));
   CaCensus census;
   MUSTER_RETURN_IF_ERROR(store->Read([&](const StoreReader& reader) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(census, TakeCaCensus(reader, state, SystemClock().Now()));
@@ -151,9 +140,8 @@ absl::StatusOr<int> RunStatus(CommandLine& line) {
 }
 
 constexpr char kReplicas[] =
-    "A coordinator that runs on this folder takes it up within seconds. Copy the identity folder "
-    "to "
-    "every other replica now.\n";
+    "A coordinator that runs on this folder takes it up within seconds. Copy the identity\n"
+    "folder to every other replica now.\n";
 
 absl::StatusOr<int> Report(CommandLine& line, std::string_view what) {
   MUSTER_ASSIGN_OR_RETURN(const CertificateAuthority authority,

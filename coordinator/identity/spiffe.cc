@@ -37,6 +37,11 @@ absl::StatusOr<Role> ParseRole(std::string_view name) {
   return absl::InvalidArgumentError("role: expected device, researcher or operator");
 }
 
+std::string NameOf(const std::optional<Principal>& caller) {
+  if (!caller) return "anonymous";
+  return absl::StrCat(std::string(RoleName(caller->role)), "/", caller->id);
+}
+
 std::string PrincipalUri(Role role, std::string_view id, std::string_view trust_domain) {
   return SpiffeId{std::string(trust_domain), kDefaultTenant, std::string(RoleName(role)),
                   std::string(id)}

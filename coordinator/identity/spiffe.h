@@ -1,6 +1,7 @@
 // From a verified client certificate to the caller it stands for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ struct Principal {
 
   friend bool operator==(const Principal&, const Principal&) = default;
 };
+
+// "operator/ada"; "anonymous" without a certificate. Logs name callers so.
+std::string NameOf(const std::optional<Principal>& caller);
 
 // `leaf_pem` has passed TLS verification already; this reads who it is. Unauthenticated unless it
 // is a leaf with exactly one URI name, a SPIFFE ID of `trust_domain` whose kind is a role.

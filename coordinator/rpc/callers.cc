@@ -69,8 +69,8 @@ absl::StatusOr<std::optional<KnownCaller>> Callers::CallerOf(
   const Digest fingerprint = Sha256(pem);
   {
     std::lock_guard lock(mutex_);
-    if (auto known = parsed_.find(fingerprint); known != parsed_.end())
-      return std::optional(known->second);
+    const auto known = parsed_.find(fingerprint);
+    if (known != parsed_.end()) return std::optional(known->second);
   }
   KnownCaller caller;
   const absl::StatusOr<Certificate> leaf = Certificate::FromPem(pem);
@@ -86,8 +86,7 @@ absl::StatusOr<std::optional<KnownCaller>> Callers::CallerOf(
 absl::Status Callers::Meter(const grpc::CallbackServerContext& context, Timestamp now) {
   const auto caller = CallerOf(context);
   if (caller.ok() && *caller) {
-    const Principal& principal = (*caller)->principal;
-    const auto wait = identities_.Take(StrCat(RoleName(principal.role), "/", principal.id), now);
+    const auto wait = identities_.Take(NameOf((*caller)->principal), now);
     if (!wait) return absl::OkStatus();
     return BusyError("more calls than one identity may make (--calls-per-second)", *wait);
   }

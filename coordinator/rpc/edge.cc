@@ -64,10 +64,6 @@ void Edge::NoteRefusal(grpc::CallbackServerContext& context, const std::optional
   refusals_.Note(caller, method, status, std::string_view(peer).substr(0, peer.rfind(':')));
 }
 
-std::string NameOf(const std::optional<Principal>& caller) {
-  return caller ? StrCat(RoleName(caller->role), "/", caller->id) : std::string("anonymous");
-}
-
 absl::StatusOr<Timestamp> Edge::CertificateEnd(const grpc::CallbackServerContext& context) {
   MUSTER_ASSIGN_OR_RETURN(const std::optional<KnownCaller> caller, callers_.CallerOf(context));
   if (!caller) return absl::UnauthenticatedError("no certificate was presented");

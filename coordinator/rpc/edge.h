@@ -75,9 +75,6 @@ class Edge {
   RefusalLog refusals_;
 };
 
-// "operator/ada"; "anonymous" without a certificate.
-std::string NameOf(const std::optional<Principal>& caller);
-
 // Ends a call whichever way it came to its end: counts it, and tells the caller.
 template <typename Reactor>
 void EndCall(Reactor& reactor, grpc::CallbackServerContext& context, const CallTimer& timer,

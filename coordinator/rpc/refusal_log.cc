@@ -28,9 +28,7 @@ bool IsRefusal(const absl::Status& status) {
 void RefusalLog::Note(const std::optional<Principal>& caller, std::string_view method,
                       const absl::Status& status, std::string_view peer) {
   if (!IsRefusal(status)) return;
-  const std::string actor =
-      caller ? StrCat(RoleName(caller->role), "/", caller->id) : std::string("anonymous");
-  Key key{actor, std::string(method), status.code()};
+  Key key{NameOf(caller), std::string(method), status.code()};
   std::lock_guard lock(mutex_);
   if (noted_.empty()) opened_ = clock_.Now();
   auto found = noted_.find(key);

@@ -11,7 +11,6 @@
 #include "coordinator/upkeep/retention.h"
 #include "proto/core/files.h"
 #include "proto/core/limits.h"
-#include "proto/core/log.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
 
@@ -95,15 +94,10 @@ absl::Status CountUploads(const GarbageContext& context, Timestamp before, Garba
 absl::StatusOr<std::vector<BlobInfo>> FindOrphans(const GarbageContext& context,
                                                   ReferenceFinder& finder, Timestamp before) {
   std::vector<BlobInfo> old;
-  const absl::Status listed = context.blobs.List([&](const BlobInfo& blob) {
+  MUSTER_RETURN_IF_ERROR(context.blobs.List([&](const BlobInfo& blob) {
     if (blob.modified < before) old.push_back(blob);
     return absl::OkStatus();
-  });
-  if (absl::IsUnimplemented(listed)) {
-    LogWarning("blobs that nothing refers to stay", {{"reason", std::string(listed.message())}});
-    return old;
-  }
-  MUSTER_RETURN_IF_ERROR(listed);
+  }));
   if (old.empty()) return old;
   MUSTER_RETURN_IF_ERROR(context.store.Read([&](const StoreReader& reader) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(const auto used, finder.Find(reader));
@@ -146,7 +140,7 @@ absl::StatusOr<Plan> MakePlan(const GarbageContext& context, ReferenceFinder& fi
   return plan;
 }
 
-// In transactions that plan again: what somebody began to use meanwhile stays.
+// In a transaction that plans again: what somebody began to use meanwhile stays.
 absl::Status RemoveVersions(const GarbageContext& context, const GarbagePolicy& policy,
                             Timestamp now, const RetentionPlan& plan, GarbageReport& report) {
   if (plan.gone.empty() && plan.stateless.empty()) return absl::OkStatus();

@@ -31,7 +31,9 @@ class MemoryBlobs::Writer final : public BlobWriter {
   }
   absl::StatusOr<Digest> Commit() override {
     const Digest digest = Sha256(bytes_);
-    blobs_.blobs_.try_emplace(digest, std::make_shared<const std::string>(std::move(bytes_)));
+    Blob& blob = blobs_.blobs_[digest];
+    if (blob.bytes == nullptr) blob.bytes = std::make_shared<const std::string>(std::move(bytes_));
+    blob.modified = blobs_.world_.now();
     return digest;
   }
 
@@ -47,12 +49,33 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> MemoryBlobs::Create() {
 absl::StatusOr<std::unique_ptr<BlobReader>> MemoryBlobs::Open(const Digest& digest) const {
   const auto found = blobs_.find(digest);
   if (found == blobs_.end()) return absl::NotFoundError("no such blob");
-  return std::make_unique<MemoryReader>(found->second);
+  return std::make_unique<MemoryReader>(found->second.bytes);
 }
 
 absl::Status MemoryBlobs::Delete(const Digest& digest) {
   blobs_.erase(digest);
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> MemoryBlobs::Touch(const Digest& digest) {
+  const auto found = blobs_.find(digest);
+  if (found == blobs_.end()) return false;
+  found->second.modified = world_.now();
+  return true;
+}
+
+absl::Status MemoryBlobs::List(const std::function<absl::Status(const BlobInfo&)>& visit) const {
+  for (const auto& [digest, blob] : blobs_) {
+    MUSTER_RETURN_IF_ERROR(visit({digest, blob.bytes->size(), blob.modified}));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> MemoryBlobs::DeleteIfOlder(const Digest& digest, Timestamp before) {
+  const auto found = blobs_.find(digest);
+  if (found == blobs_.end() || found->second.modified >= before) return false;
+  blobs_.erase(found);
+  return true;
 }
 
 absl::StatusOr<StagedUpload> MemoryStaging::Stat(const std::string& owner, const Digest& digest) {
@@ -164,6 +187,29 @@ absl::StatusOr<bool> ReachedBlobs::Has(const Digest& digest) const {
 
 absl::Status ReachedBlobs::Delete(const Digest& digest) {
   return reach_.Persist("delete blob", [&] { return inner_.Delete(digest); });
+}
+
+absl::StatusOr<bool> ReachedBlobs::Touch(const Digest& digest) {
+  bool there = false;
+  MUSTER_RETURN_IF_ERROR(reach_.Persist("touch blob", [&]() -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(there, inner_.Touch(digest));
+    return absl::OkStatus();
+  }));
+  return there;
+}
+
+absl::Status ReachedBlobs::List(const std::function<absl::Status(const BlobInfo&)>& visit) const {
+  MUSTER_RETURN_IF_ERROR(reach_.Look());
+  return inner_.List(visit);
+}
+
+absl::StatusOr<bool> ReachedBlobs::DeleteIfOlder(const Digest& digest, Timestamp before) {
+  bool deleted = false;
+  MUSTER_RETURN_IF_ERROR(reach_.Persist("delete old blob", [&]() -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(deleted, inner_.DeleteIfOlder(digest, before));
+    return absl::OkStatus();
+  }));
+  return deleted;
 }
 
 absl::StatusOr<StagedUpload> ReachedStaging::Stat(const std::string& owner, const Digest& digest) {

@@ -3,6 +3,7 @@
 // them, through its Reach.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,19 +12,29 @@
 #include "coordinator/blobs/blob_store.h"
 #include "coordinator/blobs/staging.h"
 #include "tests/sim/reach.h"
+#include "tests/sim/world.h"
 
 namespace muster::sim {
 
 class MemoryBlobs final : public BlobStore {
  public:
+  explicit MemoryBlobs(const World& world) : world_(world) {}
   absl::StatusOr<std::unique_ptr<BlobWriter>> Create() override;
   absl::StatusOr<std::unique_ptr<BlobReader>> Open(const Digest& digest) const override;
   absl::StatusOr<bool> Has(const Digest& digest) const override { return blobs_.contains(digest); }
   absl::Status Delete(const Digest& digest) override;
+  absl::StatusOr<bool> Touch(const Digest& digest) override;
+  absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const override;
+  absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before) override;
 
  private:
   class Writer;
-  std::map<Digest, std::shared_ptr<const std::string>> blobs_;
+  struct Blob {
+    std::shared_ptr<const std::string> bytes;
+    Timestamp modified;
+  };
+  const World& world_;
+  std::map<Digest, Blob> blobs_;
 };
 
 class MemoryStaging final : public StagingArea {
@@ -58,6 +69,9 @@ class ReachedBlobs final : public BlobStore {
   absl::StatusOr<std::unique_ptr<BlobReader>> Open(const Digest& digest) const override;
   absl::StatusOr<bool> Has(const Digest& digest) const override;
   absl::Status Delete(const Digest& digest) override;
+  absl::StatusOr<bool> Touch(const Digest& digest) override;
+  absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const override;
+  absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before) override;
 
  private:
   class Writer;

@@ -127,7 +127,7 @@ void History::OpenStore() {
     staging_ = StagingArea::Open(folder_->path() / "staging").value();
   } else {
     store = MakeMemoryStore();
-    blobs_ = std::make_unique<MemoryBlobs>();
+    blobs_ = std::make_unique<MemoryBlobs>(world_);
     staging_ = std::make_unique<MemoryStaging>();
   }
   watched_ = std::make_unique<WatchedStore>(

@@ -53,6 +53,13 @@ class SpoiledUrls final : public BlobStore, public BlobUrls {
   }
   absl::StatusOr<bool> Has(const Digest& digest) const override { return inner_->Has(digest); }
   absl::Status Delete(const Digest& digest) override { return inner_->Delete(digest); }
+  absl::StatusOr<bool> Touch(const Digest& digest) override { return inner_->Touch(digest); }
+  absl::Status List(const std::function<absl::Status(const BlobInfo&)>& visit) const override {
+    return inner_->List(visit);
+  }
+  absl::StatusOr<bool> DeleteIfOlder(const Digest& digest, Timestamp before) override {
+    return inner_->DeleteIfOlder(digest, before);
+  }
   absl::StatusOr<std::string> Presign(const Digest& digest, Duration lifetime) const override {
     MUSTER_ASSIGN_OR_RETURN(const auto url, PresignBlob(*inner_, digest, lifetime));
     ++presigned;
