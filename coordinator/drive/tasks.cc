@@ -135,12 +135,13 @@ absl::Status TaskRunner::RunOne(const TaskRecord& task) {
       return CloseRound(context_, task);
     case TaskKind::kRoundDeadline:
       return Transact(context_, [&](StoreTx& tx, AfterCommit& after) -> absl::Status {
-        // It was due when it was claimed. If the clock was set back since, the machine must not
-        // find that it is too early: the timer goes with this transaction, and the round would
-        // never end.
-        const Timestamp now = std::max(context_.clock.Now(), task.due);
         MUSTER_RETURN_IF_ERROR(tx.CompleteTask(task.key, task.fence));
         MUSTER_ASSIGN_OR_RETURN(RoundRecord round, tx.FindRound(task.round));
+        // The phase was over by the clock of whoever claimed the timer first. If that clock was set
+        // back since, the machine must not find that it is too early: the timer goes with this
+        // transaction, and the round would never end.
+        Timestamp now = context_.clock.Now();
+        if (const auto closes = ClosesAt(round.state)) now = std::max(now, *closes);
         return EndPhase(tx, after, round, now);
       });
     case TaskKind::kRequestEvaluation:

@@ -2,32 +2,29 @@
 
 #include <openssl/ssl.h>
 
-#include <ctime>
+#include "proto/transport/tls_groups.h"
 
 namespace muster {
 namespace {
 
 thread_local TlsContextWatch* watching = nullptr;
 
-bool IsOver(const SSL_SESSION* session) {
-  return SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= std::time(nullptr);
+// OpenSSL drops the session of a connection that ends without a farewell, and gRPC says none.
+void OnConnectionFreed(void* connection, void*, CRYPTO_EX_DATA*, int, long, void*) {
+  SSL* ssl = static_cast<SSL*>(connection);
+  SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_SENT_SHUTDOWN);
 }
 
-int OnTicketMade(SSL*, void*) { return 1; }
-
-// A session that is resumed goes on under the ticket that it has.
-SSL_TICKET_RETURN OnTicketRead(SSL* ssl, SSL_SESSION* session, const unsigned char*, size_t,
-                               SSL_TICKET_STATUS status, void*) {
-  const bool read = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
-  if (!read || IsOver(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
-  SSL_set_num_tickets(ssl, 0);
-  return SSL_TICKET_RETURN_USE;
-}
+// Full handshakes alone come here: a session that is resumed goes on under the ticket that it has.
+int OnFullHandshake(SSL* ssl, void*) { return SSL_set_num_tickets(ssl, 1); }
 
 }  // namespace
 
 int TlsContextWatch::Index() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, OnMade, nullptr, OnFreed);
+  static const int index = [] {
+    SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, OnConnectionFreed);
+    return SSL_CTX_get_ex_new_index(0, nullptr, OnMade, nullptr, OnFreed);
+  }();
   return index;
 }
 
@@ -49,9 +46,13 @@ void TlsContextWatch::OnFreed(void* context, void*, CRYPTO_EX_DATA*, int, long, 
 size_t TlsContextWatch::TuneServer() const {
   for (SSL_CTX* context : made_) {
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set1_groups_list(context, kTlsGroups);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);  // a ticket is the name of a kept session
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER);
+    SSL_CTX_sess_set_cache_size(context, kTlsSessionsKept);
     SSL_CTX_set_timeout(context, std::chrono::seconds(kTlsSessionLifetime).count());
-    SSL_CTX_set_session_ticket_cb(context, OnTicketMade, OnTicketRead, nullptr);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_cert_cb(context, OnFullHandshake, nullptr);
   }
   return made_.size();
 }

@@ -15,6 +15,10 @@ namespace muster {
 // looked at again. Tickets are not renewed when they are used, so that none lives on through
 // others.
 inline constexpr std::chrono::hours kTlsSessionLifetime{2};
+// Sessions are kept here and not in their tickets: OpenSSL 3.0 takes longer to read a certificate
+// back from a ticket than for all the rest of a resumed handshake. Whose session was dropped for a
+// newer one shakes hands in full.
+inline constexpr long kTlsSessionsKept = 20'000;
 
 // Finds the contexts that this thread makes while this lives. One at a time in a thread.
 class TlsContextWatch {
@@ -24,9 +28,9 @@ class TlsContextWatch {
   TlsContextWatch(const TlsContextWatch&) = delete;
   TlsContextWatch& operator=(const TlsContextWatch&) = delete;
 
-  // Before the first connection: idle connections keep no record buffers; a full handshake gives
-  // one ticket, where OpenSSL gives two; a resumed one gives none. Each ticket costs about a fifth
-  // of a full handshake. How many contexts were tuned.
+  // Before the first connection: idle connections keep no record buffers; both groups of
+  // proto/transport are offered; a full handshake gives one ticket, where OpenSSL gives two, and a
+  // resumed one none. How many contexts were tuned.
   size_t TuneServer() const;
 
  private:

@@ -14,6 +14,7 @@
 #include "proto/core/random.h"
 #include "proto/core/status.h"
 #include "proto/transport/host_port.h"
+#include "proto/transport/tls_groups.h"
 #include "proto/x509/certificate.h"
 #include "proto/x509/ec_key.h"
 #include "proto/x509/trust_bundle.h"
@@ -137,6 +138,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& addres
                                                        const TlsSessions& sessions) {
   MUSTER_ASSIGN_OR_RETURN(std::vector<HostPort> addresses, HostPort::ParseList(address));
   MUSTER_RETURN_IF_ERROR(CheckMaterial(material));
+  OfferTlsGroups();
   grpc::SslCredentialsOptions options{material.ca_pem, material.key_pem, material.certificate_pem};
   grpc::ChannelArguments arguments = Arguments();
   const grpc_arg cache = grpc_ssl_session_cache_create_channel_arg(sessions.cache_.get());

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/core/status.h"
 #include "tests/support/small_coordinator.h"
 
 namespace muster {
@@ -90,6 +91,27 @@ TEST_F(JobTest, AClockThatIsSetBackWhileADeadlineIsInHandLosesNoTimer) {
                         *signer_, notary_, *rosters_, wakeups_, {}};
   TaskRunner tasks(set_back, *dispatcher_);
   ASSERT_EQ(tasks.RunDue().value(), 1u);
+  EXPECT_EQ(PhaseName(Round(job, 1).state), "abandoned");
+}
+
+TEST_F(JobTest, ADeadlineThatWasPostponedByAClockFromThePastLosesNoTimer) {
+  const JobId job = Submit(Spec(3, 1, 2));
+  const Timestamp opened = clock_.Now();
+  // A replica whose clock is ahead claims the timer, cannot commit, and tries again later, by a
+  // clock that was set right meanwhile.
+  ASSERT_TRUE(store_
+                  ->Write([&](StoreTx& tx) -> absl::Status {
+                    MUSTER_ASSIGN_OR_RETURN(
+                        const auto claimed,
+                        tx.ClaimTasks(opened + std::chrono::minutes(2),
+                                      opened + std::chrono::minutes(3), /*limit=*/1));
+                    if (claimed.size() != 1) return absl::InternalError("there is no timer");
+                    return tx.PostponeTask(claimed[0].key, claimed[0].fence,
+                                           opened + std::chrono::seconds(1));
+                  })
+                  .ok());
+  clock_.Advance(std::chrono::seconds(2));
+  RunTasks();
   EXPECT_EQ(PhaseName(Round(job, 1).state), "abandoned");
 }
 
