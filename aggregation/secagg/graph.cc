@@ -9,8 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include "aggregation/secagg/keys.h"
 #include "aggregation/secagg/transcript.h"
+#include "proto/crypto/hkdf.h"
 
 namespace muster::secagg {
 namespace {

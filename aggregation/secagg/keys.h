@@ -74,8 +74,4 @@ MaskKey SelfMaskKey(const Digest& sid, const SelfSeed& seed, uint32_t index);
 absl::StatusOr<ShareBoxKey> BoxKey(const Digest& sid, const SharingAgreements& own,
                                    const PublicKeyBytes& peer, uint32_t sender, uint32_t receiver);
 
-// HKDF-SHA256 (RFC 5869); `out` up to 255 x 32 bytes.
-void Hkdf(std::span<const uint8_t> salt, std::span<const uint8_t> input, std::string_view info,
-          std::span<uint8_t> out);
-
 }  // namespace muster::secagg

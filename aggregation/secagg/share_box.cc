@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "aggregation/secagg/aes_gcm.h"
 #include "aggregation/secagg/transcript.h"
 #include "proto/core/strings.h"
+#include "proto/crypto/aes_gcm.h"
 
 namespace muster::secagg {
 namespace {

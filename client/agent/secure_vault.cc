@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <span>
 
-#include "aggregation/secagg/aes_gcm.h"
 #include "aggregation/secagg/transcript.h"
 #include "client/agent/text.h"
 #include "proto/core/files.h"
 #include "proto/core/status.h"
+#include "proto/crypto/aes_gcm.h"
 
 namespace muster {
 namespace {
 
-using secagg::GcmVector;
-using secagg::kGcmTagBytes;
 using text::Cat;
 
 constexpr char kVersion = 1;  // version || nonce || ciphertext || tag
@@ -68,8 +66,8 @@ absl::StatusOr<std::string> SecureVault::Seal(const InvocationId& invocation,
   std::string sealed(kHeaderBytes + secret.size() + kGcmTagBytes, '\0');
   sealed[0] = kVersion;
   std::copy(nonce.begin(), nonce.end(), sealed.begin() + 1);
-  secagg::GcmSeal(key->span(), nonce, Associated(invocation, label), Bytes(secret),
-                  Writable(sealed, kHeaderBytes));
+  GcmSeal(key->span(), nonce, Associated(invocation, label), Bytes(secret),
+          Writable(sealed, kHeaderBytes));
   return sealed;
 }
 
@@ -82,8 +80,8 @@ absl::StatusOr<SecretText> SecureVault::Open(const InvocationId& invocation, std
   GcmVector nonce;
   std::copy_n(sealed.begin() + 1, nonce.size(), nonce.begin());
   std::string plain(sealed.size() - kHeaderBytes - kGcmTagBytes, '\0');
-  const bool authentic = secagg::GcmOpen(key.span(), nonce, Associated(invocation, label),
-                                         Bytes(sealed.substr(kHeaderBytes)), Writable(plain, 0));
+  const bool authentic = GcmOpen(key.span(), nonce, Associated(invocation, label),
+                                 Bytes(sealed.substr(kHeaderBytes)), Writable(plain, 0));
   SecretText secret(std::move(plain));
   if (!authentic) return Lost("another key sealed it, or it was changed");
   return secret;

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "aggregation/secagg/aes_gcm.h"
 #include "proto/core/digest.h"
 #include "proto/core/secret_bytes.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
+#include "proto/crypto/aes_gcm.h"
 
 namespace muster {
 namespace {
@@ -25,7 +25,7 @@ constexpr uint8_t kLogN = 16, kBlocks = 8, kParallel = 1;
 constexpr uint8_t kMaxLogN = 20;
 constexpr uint64_t kMaxScryptBytes = 2ull << 30;
 
-using BundleKey = SecretBytes<secagg::kGcmKeyBytes>;
+using BundleKey = SecretBytes<kGcmKeyBytes>;
 
 absl::StatusOr<BundleKey> Stretch(std::string_view passphrase, std::string_view head) {
   const auto at = [&](size_t i) { return static_cast<uint8_t>(head[kMagic.size() + i]); };
@@ -100,22 +100,21 @@ absl::StatusOr<std::string> SealKeys(const KeyFiles& keys, std::string_view pass
   random.Fill(salt);
   sealed.append(salt.begin(), salt.end());
   MUSTER_ASSIGN_OR_RETURN(const BundleKey key, Stretch(passphrase, sealed));
-  secagg::GcmVector nonce;
+  GcmVector nonce;
   random.Fill(nonce);
   const std::string head = sealed;
   sealed.append(nonce.begin(), nonce.end());
   const size_t begin = sealed.size();
-  sealed.resize(begin + plain.size() + secagg::kGcmTagBytes);
-  secagg::GcmSeal(key.span(), nonce, head,
-                  {reinterpret_cast<const uint8_t*>(plain.data()), plain.size()},
-                  {reinterpret_cast<uint8_t*>(sealed.data()) + begin, sealed.size() - begin});
+  sealed.resize(begin + plain.size() + kGcmTagBytes);
+  GcmSeal(key.span(), nonce, head, {reinterpret_cast<const uint8_t*>(plain.data()), plain.size()},
+          {reinterpret_cast<uint8_t*>(sealed.data()) + begin, sealed.size() - begin});
   OPENSSL_cleanse(plain.data(), plain.size());
   return sealed;
 }
 
 absl::StatusOr<KeyFiles> OpenKeys(std::string_view sealed, std::string_view passphrase) {
-  if (sealed.size() < kHeadBytes + kNonceBytes + secagg::kGcmTagBytes ||
-      sealed.size() > kMaxBundleBytes || !sealed.starts_with(kMagic)) {
+  if (sealed.size() < kHeadBytes + kNonceBytes + kGcmTagBytes || sealed.size() > kMaxBundleBytes ||
+      !sealed.starts_with(kMagic)) {
     return absl::InvalidArgumentError("this is no bundle of keys");
   }
   const std::string_view head = sealed.substr(0, kHeadBytes);
@@ -126,13 +125,13 @@ absl::StatusOr<KeyFiles> OpenKeys(std::string_view sealed, std::string_view pass
     return absl::InvalidArgumentError("the bundle of keys wants more work than is ever needed");
   }
   MUSTER_ASSIGN_OR_RETURN(const BundleKey key, Stretch(passphrase, head));
-  secagg::GcmVector nonce;
+  GcmVector nonce;
   std::copy_n(sealed.begin() + kHeadBytes, kNonceBytes, nonce.begin());
   const std::string_view box = sealed.substr(kHeadBytes + kNonceBytes);
-  std::string plain(box.size() - secagg::kGcmTagBytes, '\0');
-  const bool authentic = secagg::GcmOpen(key.span(), nonce, head,
-                                         {reinterpret_cast<const uint8_t*>(box.data()), box.size()},
-                                         {reinterpret_cast<uint8_t*>(plain.data()), plain.size()});
+  std::string plain(box.size() - kGcmTagBytes, '\0');
+  const bool authentic =
+      GcmOpen(key.span(), nonce, head, {reinterpret_cast<const uint8_t*>(box.data()), box.size()},
+              {reinterpret_cast<uint8_t*>(plain.data()), plain.size()});
   if (!authentic) {
     return absl::UnauthenticatedError(
         "the keys do not open: the passphrase is another one, or the file was changed");

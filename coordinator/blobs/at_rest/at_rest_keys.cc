@@ -9,11 +9,11 @@
 #include <span>
 #include <utility>
 
-#include "aggregation/secagg/keys.h"
 #include "proto/core/digest.h"
 #include "proto/core/files.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
+#include "proto/crypto/hkdf.h"
 
 namespace muster {
 namespace {
@@ -31,7 +31,7 @@ struct SecretText {
 
 AtRestKeyId IdOf(const AtRestKey& key) {
   AtRestKeyId id;
-  secagg::Hkdf({}, key.span(), "muster/at-rest/1/key-id", id);
+  Hkdf({}, key.span(), "muster/at-rest/1/key-id", id);
   return id;
 }
 

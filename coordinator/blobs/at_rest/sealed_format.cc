@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "aggregation/secagg/aes_gcm.h"
-#include "aggregation/secagg/keys.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
+#include "proto/crypto/aes_gcm.h"
+#include "proto/crypto/hkdf.h"
 
 namespace muster {
 namespace {
@@ -66,7 +66,7 @@ uint64_t SealedShape::sealed_bytes() const {
 }
 
 SegmentBox::SegmentBox(const SealedHeader& header, const AtRestKey& key) : header_(header) {
-  secagg::Hkdf(header.salt, key.span(), "muster/at-rest/1/blob", key_.writable());
+  Hkdf(header.salt, key.span(), "muster/at-rest/1/blob", key_.writable());
 }
 
 absl::StatusOr<SegmentBox> SegmentBox::New(const AtRestKeys& keys, RandomSource& random) {
@@ -83,14 +83,14 @@ absl::StatusOr<SegmentBox> SegmentBox::For(const AtRestKeys& keys, const SealedH
 void SegmentBox::Seal(uint64_t index, bool last, std::string_view plain, RandomSource& random,
                       std::string& out) const {
   if (plain.size() > kSegmentBytes) std::abort();
-  secagg::GcmVector nonce;
+  GcmVector nonce;
   static_assert(sizeof(nonce) == kNonceBytes);
   random.Fill(nonce);
   out += View(nonce);
   const size_t begin = out.size();
-  out.resize(begin + plain.size() + secagg::kGcmTagBytes);
-  secagg::GcmSeal(key_.span(), nonce, AssociatedData(index, last, plain.size()), Bytes(plain),
-                  {reinterpret_cast<uint8_t*>(out.data()) + begin, out.size() - begin});
+  out.resize(begin + plain.size() + kGcmTagBytes);
+  GcmSeal(key_.span(), nonce, AssociatedData(index, last, plain.size()), Bytes(plain),
+          {reinterpret_cast<uint8_t*>(out.data()) + begin, out.size() - begin});
 }
 
 absl::Status SegmentBox::Open(uint64_t index, bool last, std::string_view sealed,
@@ -98,11 +98,11 @@ absl::Status SegmentBox::Open(uint64_t index, bool last, std::string_view sealed
   if (sealed.size() < kSegmentOverhead || plain.size() != sealed.size() - kSegmentOverhead) {
     return absl::DataLossError(StrCat("sealed segment ", index, " has ", sealed.size(), " bytes"));
   }
-  secagg::GcmVector nonce;
+  GcmVector nonce;
   std::copy_n(sealed.begin(), kNonceBytes, nonce.begin());
-  const bool authentic = secagg::GcmOpen(
-      key_.span(), nonce, AssociatedData(index, last, plain.size()),
-      Bytes(sealed.substr(kNonceBytes)), {reinterpret_cast<uint8_t*>(plain.data()), plain.size()});
+  const bool authentic = GcmOpen(key_.span(), nonce, AssociatedData(index, last, plain.size()),
+                                 Bytes(sealed.substr(kNonceBytes)),
+                                 {reinterpret_cast<uint8_t*>(plain.data()), plain.size()});
   if (authentic) return absl::OkStatus();
   std::fill(plain.begin(), plain.end(), 0);
   return absl::DataLossError(

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "aggregation/secagg/x25519.h"
+#include "proto/crypto/hkdf.h"
 #include "tests/unit/secagg/bytes.h"
 
 namespace muster::secagg {

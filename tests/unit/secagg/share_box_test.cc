@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "aggregation/secagg/aes_gcm.h"
+#include "proto/crypto/aes_gcm.h"
 #include "tests/unit/secagg/bytes.h"
 
 namespace muster::secagg {

@@ -1,4 +1,4 @@
-#include "aggregation/secagg/aes_gcm.h"
+#include "proto/crypto/aes_gcm.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
-namespace muster::secagg {
+namespace muster {
 namespace {
 
 struct FreeContext {
@@ -88,4 +88,4 @@ bool GcmOpen(std::span<const uint8_t, kGcmKeyBytes> key, const GcmVector& vector
   return authentic;
 }
 
-}  // namespace muster::secagg
+}  // namespace muster

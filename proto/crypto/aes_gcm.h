@@ -1,5 +1,5 @@
-// AES-256-GCM (SP 800-38D) with OpenSSL's EVP: 96-bit initialization vector, 128-bit tag. Used by
-// share_box.cc alone.
+// AES-256-GCM (SP 800-38D) with OpenSSL's EVP: 96-bit initialization vector, 128-bit tag. One pair
+// of key and vector seals one box and never another.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-namespace muster::secagg {
+namespace muster {
 
 inline constexpr size_t kGcmKeyBytes = 32;
 inline constexpr size_t kGcmTagBytes = 16;
@@ -21,4 +21,4 @@ void GcmSeal(std::span<const uint8_t, kGcmKeyBytes> key, const GcmVector& vector
 bool GcmOpen(std::span<const uint8_t, kGcmKeyBytes> key, const GcmVector& vector,
              std::string_view associated, std::span<const uint8_t> box, std::span<uint8_t> plain);
 
-}  // namespace muster::secagg
+}  // namespace muster
