@@ -14,12 +14,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stop_token>
-#include <thread>
 #include <utility>
 
 #include "client/agent/blob_cache.h"
 #include "client/agent/bounds.h"
 #include "client/agent/eligibility.h"
+#include "client/agent/hosted_serving.h"
 #include "client/agent/journal.h"
 #include "client/agent/packages.h"
 #include "client/agent/reconciler.h"
@@ -27,6 +27,7 @@
 #include "client/agent/secagg_identity.h"
 #include "client/agent/secure_update.h"
 #include "client/agent/state_dir.h"
+#include "client/agent/task_thread.h"
 #include "client/agent/text.h"
 #include "client/functions/function_host.h"
 #include "client/identity/channel.h"
@@ -51,32 +52,6 @@ constexpr Duration kStorageRetry = std::chrono::seconds(1);
 constexpr auto kCheckInSlack = std::chrono::seconds(10);  // beyond the time it may be held
 constexpr std::chrono::milliseconds kExplainTimeout{2000};
 
-class HostedServing final : public Serving {
- public:
-  explicit HostedServing(std::unique_ptr<FunctionHost> host) : host_(std::move(host)) {}
-
-  absl::StatusOr<ServingReport> Deploy(const ModelName& name, uint32_t version,
-                                       const std::filesystem::path& file) override {
-    MUSTER_ASSIGN_OR_RETURN(const DeployReport report, host_->Deploy(name.value(), version, file));
-    return ServingReport{report.cold_start_ms, report.latency_us};
-  }
-  absl::Status Remove(const ModelName& name) override { return host_->Remove(name.value()); }
-  Metering DrainMetering() override {
-    Metering sum;
-    for (const FunctionMetering& one : host_->DrainMetering()) {
-      // Local traffic is no use of the network: only time counts.
-      sum.wall += Duration(one.wall_us);
-      sum.cpu += Duration(one.cpu_us);
-      sum.cold_start = sum.cold_start || one.cold_starts > 0;
-    }
-    return sum;
-  }
-  uint16_t port() const { return host_->port(); }
-
- private:
-  std::unique_ptr<FunctionHost> host_;
-};
-
 std::filesystem::path Beside(const std::filesystem::path& configured, std::string_view name) {
   if (!configured.empty()) return configured;
   std::error_code error;
@@ -92,20 +67,6 @@ absl::StatusOr<UniqueFd> LockStateDir(const StateDir& dir) {
   }
   return fd;
 }
-
-// One task at a time on a thread of its own, which ends with the task.
-class TaskThread {
- public:
-  ~TaskThread() { Stop(); }
-  template <typename Task>
-  void Run(Task task) {
-    thread_.emplace(std::move(task));  // the one before has ended
-  }
-  void Stop() { thread_.reset(); }  // asks it to stop, and waits
-
- private:
-  std::optional<std::jthread> thread_;
-};
 
 }  // namespace
 
