@@ -2,6 +2,7 @@
 
 #include "coordinator/store/postgres/conninfo.h"
 #include "coordinator/store/postgres/postgres_store.h"
+#include "coordinator/store/sqlite/maintenance.h"
 #include "coordinator/store/sqlite/sqlite_store.h"
 #include "proto/core/status.h"
 #include "proto/core/strings.h"
@@ -36,11 +37,7 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
   if (IsSqliteFolder(url)) {
     return OpenSqliteStore({.directory = url.substr(kSqliteFolder.size()), .migrate = migrate});
   }
-  if (!migrate) {
-    return absl::InvalidArgumentError(
-        "--no-migrate is for SQLite; replicas over PostgreSQL migrate under a lock, one of them");
-  }
-  return OpenPostgresStore({.url = std::string(url)});
+  return OpenPostgresStore({.url = std::string(url), .migrate = migrate});
 }
 
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
@@ -50,7 +47,16 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
   if (IsSqliteFolder(url)) {
     return OpenSqliteForReading({.directory = url.substr(kSqliteFolder.size())});
   }
-  return OpenPostgresStore({.url = std::string(url)});
+  return OpenPostgresStore({.url = std::string(url), .migrate = false});
+}
+
+absl::StatusOr<StoreSchema> InspectSchema(std::string_view url,
+                                          const std::filesystem::path& state_dir) {
+  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
+  if (IsPostgres(url)) return InspectPostgresSchema({.url = std::string(url)});
+  const std::filesystem::path folder =
+      IsSqliteFolder(url) ? url.substr(kSqliteFolder.size()) : state_dir;
+  return InspectSqliteSchema(folder / kSqliteFile);
 }
 
 bool IsSharedStore(std::string_view url) { return IsPostgres(url); }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "coordinator/store/sql/migration.h"
 #include "coordinator/store/state_store.h"
 
 namespace muster {
@@ -20,16 +21,18 @@ inline constexpr std::string_view kStoreUrlForms =
 absl::Status CheckStoreUrl(std::string_view url);
 
 // `url` is of one of the forms; "" is "sqlite". `state_dir` is where "sqlite" lives.
-// Without `migrate` an older schema of SQLite is refused; PostgreSQL always migrates, and refuses
-// to be opened without. InvalidArgument for any other form; else as OpenSqliteStore() and
-// OpenPostgresStore(). No error repeats a URL, which may hold a password.
+// Without `migrate` an older schema is refused. InvalidArgument for any other form; else as
+// OpenSqliteStore() and OpenPostgresStore(). No error repeats a URL, which may hold a password.
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
                                                       const std::filesystem::path& state_dir,
                                                       bool migrate = true);
-// The same, to look at beside the coordinator that has it. Writes are refused where the adapter
-// can tell (SQLite).
+// The same, to look at beside the coordinator that has it: never migrates. Writes are refused where
+// the adapter can tell (SQLite).
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
     std::string_view url, const std::filesystem::path& state_dir);
+// Its schema, beside whoever has it. NotFound if there is no SQLite file.
+absl::StatusOr<StoreSchema> InspectSchema(std::string_view url,
+                                          const std::filesystem::path& state_dir);
 // Whether many processes may have the store at once.
 bool IsSharedStore(std::string_view url);
 

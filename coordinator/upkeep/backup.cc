@@ -119,7 +119,7 @@ absl::StatusOr<BackupReport> MakeBackup(const StateLayout& layout, const fs::pat
   BackupManifest manifest{.created = now};
   const fs::path snapshot = out / kSnapshotFolder;
   MUSTER_RETURN_IF_ERROR(TakeSnapshot(layout, snapshot));
-  MUSTER_ASSIGN_OR_RETURN(const SqliteSchema schema,
+  MUSTER_ASSIGN_OR_RETURN(const StoreSchema schema,
                           InspectSqliteSchema(snapshot / layout.database));
   manifest.schema = schema.found;
   MUSTER_RETURN_IF_ERROR(CheckSqliteIntegrity(snapshot / layout.database));

@@ -37,7 +37,7 @@ absl::Status CheckTarget(const StateLayout& layout) {
 }
 
 absl::Status CheckSchemaOf(const BackupManifest& manifest, const fs::path& database) {
-  MUSTER_ASSIGN_OR_RETURN(const SqliteSchema schema, InspectSqliteSchema(database));
+  MUSTER_ASSIGN_OR_RETURN(const StoreSchema schema, InspectSqliteSchema(database));
   if (schema.found == manifest.schema && schema.found <= schema.newest) return absl::OkStatus();
   return absl::FailedPreconditionError(
       StrCat("the backup has schema version ", schema.found, ", this program knows versions up to ",

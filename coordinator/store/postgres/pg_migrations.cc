@@ -12,6 +12,8 @@ constexpr int64_t kMigrationLock = 0x6d7573746572;
 constexpr char kCreateVersionTable[] =
     "CREATE TABLE schema_version (version BIGINT PRIMARY KEY, name TEXT COLLATE \"C\" NOT NULL)";
 
+std::string Where(const PgConnection& db) { return StrCat("PostgreSQL at ", db.info().where()); }
+
 struct Found {
   std::string schema;
   int64_t tables = 0;
@@ -28,6 +30,28 @@ Found ReadFound(Row& row) {
 
 int64_t ReadNumber(Row& row) { return row.I64(); }
 
+// Inside a transaction that holds the lock.
+absl::StatusOr<bool> ApplyNext(PgConnection& db, std::span<const Migration> migrations) {
+  static constexpr char kLock[] = "SELECT pg_advisory_xact_lock(?)";
+  {
+    MUSTER_ASSIGN_OR_RETURN(Statement lock, db.Prepare(kLock));
+    MUSTER_RETURN_IF_ERROR(lock.Bind(kMigrationLock).Run());
+  }
+  MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(db));
+  MUSTER_RETURN_IF_ERROR(CheckSchemaIsKnown(Where(db), found, migrations));
+  if (found == static_cast<int64_t>(migrations.size())) return false;
+  const Migration& next = migrations[static_cast<size_t>(found)];
+  const std::string step = StrCat("schema step ", next.name);
+  if (found == 0) MUSTER_RETURN_IF_ERROR(Annotate(db.Execute(kCreateVersionTable).status(), step));
+  MUSTER_RETURN_IF_ERROR(Annotate(db.Execute(next.sql).status(), step));
+  MUSTER_ASSIGN_OR_RETURN(Statement insert,
+                          db.Prepare("INSERT INTO schema_version (version, name) VALUES (?, ?)"));
+  MUSTER_RETURN_IF_ERROR(Annotate(insert.BindAll(found + 1, next.name).Run(), step));
+  return true;
+}
+
+}  // namespace
+
 absl::StatusOr<int64_t> SchemaVersion(PgConnection& db) {
   static constexpr char kLook[] =
       "SELECT coalesce(current_schema()::text, ''), count(c.oid),"
@@ -37,7 +61,7 @@ absl::StatusOr<int64_t> SchemaVersion(PgConnection& db) {
   MUSTER_ASSIGN_OR_RETURN(Statement look, db.Prepare(kLook));
   MUSTER_ASSIGN_OR_RETURN(const auto row, look.One(ReadFound));
   const Found found = row.value_or(Found{});
-  const std::string where = StrCat("PostgreSQL at ", db.info().where());
+  const std::string where = Where(db);
   if (found.schema.empty()) {
     return absl::FailedPreconditionError(
         StrCat(where, ": no schema of search_path exists; create it first"));
@@ -54,28 +78,10 @@ absl::StatusOr<int64_t> SchemaVersion(PgConnection& db) {
   return version.value_or(0);
 }
 
-// Inside a transaction that holds the lock.
-absl::StatusOr<bool> ApplyNext(PgConnection& db, std::span<const Migration> migrations) {
-  static constexpr char kLock[] = "SELECT pg_advisory_xact_lock(?)";
-  {
-    MUSTER_ASSIGN_OR_RETURN(Statement lock, db.Prepare(kLock));
-    MUSTER_RETURN_IF_ERROR(lock.Bind(kMigrationLock).Run());
-  }
+absl::Status CheckSchema(PgConnection& db, std::span<const Migration> migrations) {
   MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(db));
-  MUSTER_RETURN_IF_ERROR(
-      CheckSchemaIsKnown(StrCat("PostgreSQL at ", db.info().where()), found, migrations));
-  if (found == static_cast<int64_t>(migrations.size())) return false;
-  const Migration& next = migrations[static_cast<size_t>(found)];
-  const std::string step = StrCat("schema step ", next.name);
-  if (found == 0) MUSTER_RETURN_IF_ERROR(Annotate(db.Execute(kCreateVersionTable).status(), step));
-  MUSTER_RETURN_IF_ERROR(Annotate(db.Execute(next.sql).status(), step));
-  MUSTER_ASSIGN_OR_RETURN(Statement insert,
-                          db.Prepare("INSERT INTO schema_version (version, name) VALUES (?, ?)"));
-  MUSTER_RETURN_IF_ERROR(Annotate(insert.BindAll(found + 1, next.name).Run(), step));
-  return true;
+  return CheckSchemaIsNewest(Where(db), found, migrations);
 }
-
-}  // namespace
 
 absl::Status MigratePostgres(PgConnection& db, std::span<const Migration> migrations) {
   // Whoever finds everything in place waits for nobody.

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "coordinator/store/postgres/pg_connection.h"
 #include "coordinator/store/sql/migration.h"
 
@@ -12,9 +13,16 @@ namespace muster {
 
 const std::vector<Migration>& PostgresMigrations();
 
-// Brings the current schema (the first of search_path that exists) to the newest step, each step in
-// a transaction of its own. FailedPrecondition for a schema that is newer than `migrations`, holds
-// another program's tables, or does not exist.
+// The step that the current schema (the first of search_path that exists) has; 0 for an empty one.
+// FailedPrecondition if it holds another program's tables, or does not exist.
+absl::StatusOr<int64_t> SchemaVersion(PgConnection& db);
+
+// OK if that is the newest of `migrations`; FailedPrecondition, with what to do, otherwise.
+absl::Status CheckSchema(PgConnection& db, std::span<const Migration> migrations);
+
+// Brings the current schema to the newest step, each step in a transaction of its own.
+// FailedPrecondition for a schema that is newer than `migrations`, holds another program's tables,
+// or does not exist.
 absl::Status MigratePostgres(PgConnection& db, std::span<const Migration> migrations);
 
 }  // namespace muster

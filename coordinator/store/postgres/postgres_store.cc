@@ -63,7 +63,30 @@ class PostgresStore final : public StateStore {
   PgWriter writer_;
 };
 
+absl::StatusOr<PgConnector> MakeConnector(const PostgresOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(std::shared_ptr<const ConnInfo> info, ConnInfo::Parse(options.url));
+  return PgConnector(std::move(info), {.statement = options.statement_timeout,
+                                       .lock = options.lock_timeout,
+                                       .idle_in_transaction = options.idle_in_transaction_timeout});
+}
+
+absl::StatusOr<std::unique_ptr<PgConnection>> FirstConnection(PgConnector& connector,
+                                                              const PostgresOptions& options) {
+  return connector.Connect(SteadyClock::now() + options.away_timeout,
+                           [](std::chrono::milliseconds time) {
+                             std::this_thread::sleep_for(time);
+                             return true;
+                           });
+}
+
 }  // namespace
+
+absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(PgConnector connector, MakeConnector(options));
+  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
+  MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(*db));
+  return CompareSchema(found, PostgresMigrations());
+}
 
 absl::StatusOr<std::unique_ptr<StateStore>> OpenPostgresStore(const PostgresOptions& options) {
   if (options.read_connections == 0 || options.write_connections == 0 ||
@@ -72,18 +95,10 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenPostgresStore(const PostgresOpti
         "the store needs at least one connection to read, one to write, and one function in a"
         " commit");
   }
-  MUSTER_ASSIGN_OR_RETURN(std::shared_ptr<const ConnInfo> info, ConnInfo::Parse(options.url));
-  PgConnector connector(std::move(info),
-                        {.statement = options.statement_timeout,
-                         .lock = options.lock_timeout,
-                         .idle_in_transaction = options.idle_in_transaction_timeout});
-  const auto pause = [](std::chrono::milliseconds time) {
-    std::this_thread::sleep_for(time);
-    return true;
-  };
-  MUSTER_ASSIGN_OR_RETURN(const std::unique_ptr<PgConnection> db,
-                          connector.Connect(SteadyClock::now() + options.away_timeout, pause));
-  MUSTER_RETURN_IF_ERROR(MigratePostgres(*db, PostgresMigrations()));
+  MUSTER_ASSIGN_OR_RETURN(PgConnector connector, MakeConnector(options));
+  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
+  MUSTER_RETURN_IF_ERROR(options.migrate ? MigratePostgres(*db, PostgresMigrations())
+                                         : CheckSchema(*db, PostgresMigrations()));
   return std::make_unique<PostgresStore>(std::move(connector), options);
 }
 

@@ -20,6 +20,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "coordinator/store/sql/migration.h"
 #include "coordinator/store/state_store.h"
 
 namespace muster {
@@ -31,6 +32,7 @@ struct PostgresOptions {
   // postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE: libpq's URL. Without
   // sslmode, a server that is not on this machine must prove who it is (verify-full).
   std::string url;
+  bool migrate = true;                            // false: refuse an older schema
   size_t read_connections = 4;                    // Read() calls at one time; more wait
   size_t write_connections = 2;                   // transactions that write at one time
   size_t commit_group = kMaxPostgresCommitGroup;  // most functions in one commit; 1: no grouping
@@ -40,6 +42,9 @@ struct PostgresOptions {
   std::chrono::milliseconds away_timeout{10'000};     // for the server to come back
   std::chrono::milliseconds resolve_timeout{30'000};  // to learn what became of a commit
 };
+
+// What the database has, without changing it; errors as OpenPostgresStore().
+absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options);
 
 // InvalidArgument for a URL that cannot be read; FailedPrecondition for a server older than 15, a
 // schema that is newer than this program, or a database of another program; Unavailable when the

@@ -29,16 +29,10 @@ std::string ReadText(Row& row) { return row.Text(); }
 
 }  // namespace
 
-absl::StatusOr<SqliteSchema> InspectSqliteSchema(const std::filesystem::path& file) {
+absl::StatusOr<StoreSchema> InspectSqliteSchema(const std::filesystem::path& file) {
   MUSTER_ASSIGN_OR_RETURN(const auto connection, OpenExisting(file, Connection::Mode::kReadOnly));
-  SqliteSchema schema;
-  MUSTER_ASSIGN_OR_RETURN(schema.found, SchemaVersion(*connection));
-  const std::vector<Migration>& steps = EmbeddedMigrations();
-  schema.newest = static_cast<int64_t>(steps.size());
-  for (auto i = static_cast<size_t>(schema.found); i < steps.size(); ++i) {
-    schema.pending.emplace_back(steps[i].name);
-  }
-  return schema;
+  MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(*connection));
+  return CompareSchema(found, EmbeddedMigrations());
 }
 
 absl::Status SnapshotSqlite(const std::filesystem::path& file, const std::filesystem::path& out) {

@@ -3,22 +3,15 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/store/sql/migration.h"
 
 namespace muster {
 
-struct SqliteSchema {
-  int64_t found = 0;                 // 0: no store yet
-  int64_t newest = 0;                // that this program knows
-  std::vector<std::string> pending;  // steps that would run
-};
-
 // Beside the process that has the store. NotFound without a file.
-absl::StatusOr<SqliteSchema> InspectSqliteSchema(const std::filesystem::path& file);
+absl::StatusOr<StoreSchema> InspectSqliteSchema(const std::filesystem::path& file);
 
 // A copy of one committed state, while the store is written to: `out` must not be there, and is
 // durable afterwards. The copy has no free pages, and nothing of what was deleted.

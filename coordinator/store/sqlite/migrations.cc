@@ -57,12 +57,7 @@ absl::StatusOr<int64_t> SchemaVersion(Connection& connection) {
 
 absl::Status CheckSchema(Connection& connection, std::span<const Migration> migrations) {
   MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(connection));
-  const auto newest = static_cast<int64_t>(migrations.size());
-  MUSTER_RETURN_IF_ERROR(CheckSchemaIsKnown(connection.path().string(), found, migrations));
-  if (found == newest) return absl::OkStatus();
-  return absl::FailedPreconditionError(StrCat(connection.path().string(), " has schema version ",
-                                              found, ", this program needs ", newest,
-                                              "; `muster-coordinator migrate` brings it there"));
+  return CheckSchemaIsNewest(connection.path().string(), found, migrations);
 }
 
 absl::Status Migrate(Connection& connection, std::span<const Migration> migrations) {

@@ -69,6 +69,26 @@ TEST_F(PostgresOpen, ANewerSchemaIsRefusedAndLeftAlone) {
               AllOf(HasSubstr("schema version 99"), HasSubstr("newer program")));
 }
 
+TEST_F(PostgresOpen, WhoDoesNotMigrateIsToldToAndChangesNothing) {
+  const auto unmigrated = [&] {
+    return OpenStore(url_, "/nonexistent", /*migrate=*/false).status();
+  };
+  const absl::Status refused = unmigrated();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("muster-coordinator migrate"));
+  const auto before = InspectSchema(url_, "/nonexistent");
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_EQ(before->found, 0);
+  EXPECT_EQ(before->pending.size(), PostgresMigrations().size());
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenStoreForReading(url_, "/nonexistent").status()));
+  EXPECT_EQ(*SharedPostgres().Sql(url_, "SELECT count(*) FROM pg_tables WHERE tablename = 'job'"),
+            "0");
+
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(InspectSchema(url_, "/nonexistent")->pending.empty());
+  EXPECT_TRUE(unmigrated().ok());
+}
+
 TEST_F(PostgresOpen, ADatabaseOfAnotherProgramIsRefused) {
   Sql("CREATE TABLE bookmarks (url TEXT)");
   const absl::Status refused = Open().status();
