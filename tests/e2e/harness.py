@@ -13,6 +13,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
 from fleet import Coordinator, Device, Processes, StoryError, wait_for  # noqa: E402, F401
+from postgres import Postgres  # noqa: E402
+from s3 import S3Missing, S3Server  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("MUSTER_BIN", ROOT / "build" / "dev" / "bin")).resolve()
 SIDE = 12        # pixels of a synthetic image's side
@@ -53,6 +55,19 @@ class FleetTest(unittest.TestCase):
     def start_coordinator(self):
         self.coordinator.init()
         self.coordinator.serve()
+
+    def start_stores(self):
+        """A PostgreSQL server and an S3-compatible one of the test's own, both running."""
+        os.chmod(self.folder, 0o711)  # the database's user must be able to get to its folder
+        postgres = Postgres(self.folder / "pg")
+        postgres.start()
+        self.addCleanup(postgres.stop)
+        try:
+            blobs = S3Server(self.folder, self.processes)
+        except S3Missing as missing:
+            self.skipTest(str(missing))
+        blobs.start()
+        return postgres, blobs
 
     def token(self, *arguments):
         return self.coordinator.muster("tokens", "create", *arguments).strip()

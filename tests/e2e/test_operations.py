@@ -8,8 +8,6 @@ import sqlite3
 import subprocess
 
 from harness import BIN, FleetTest, main, wait_for
-from postgres import Postgres
-from s3 import S3Missing, S3Server
 
 PASSPHRASE = "a passphrase for this test alone"
 
@@ -110,15 +108,7 @@ class Operations(FleetTest):
             self.coordinator.log)
 
     def test_gc_works_beside_a_coordinator_over_postgres_and_s3(self):
-        os.chmod(self.folder, 0o711)  # the database's user must be able to get to its folder
-        postgres = Postgres(self.folder / "pg")
-        postgres.start()
-        self.addCleanup(postgres.stop)
-        try:
-            blobs = S3Server(self.folder, self.processes)
-        except S3Missing as missing:
-            self.skipTest(str(missing))
-        blobs.start()
+        postgres, blobs = self.start_stores()
         places = ["--store", postgres.url(), *blobs.arguments("gc")]
         self.coordinator.serve_arguments = places
         self.coordinator.serve_environment = blobs.environment()

@@ -5,8 +5,6 @@ import random
 import threading
 
 from harness import BIN, Coordinator, FleetTest, main, wait_for
-from postgres import Postgres
-from s3 import S3Missing, S3Server
 
 DEVICES = 5
 ROUNDS = 20
@@ -65,18 +63,6 @@ class ReplicasTest(FleetTest):
         calm = self.succeed(self.secure_job())
         self.processes.stop_all()
         return calm["job"]["latest_weights"]
-
-    def start_stores(self):
-        os.chmod(self.folder, 0o711)  # the database's user must be able to get to its folder
-        postgres = Postgres(self.folder / "pg")
-        postgres.start()
-        self.addCleanup(postgres.stop)
-        try:
-            blobs = S3Server(self.folder, self.processes)
-        except S3Missing as missing:
-            self.skipTest(str(missing))
-        blobs.start()
-        return postgres, blobs
 
     def test_replicas_that_die_at_random_change_no_byte_of_the_model(self):
         expected = self.calm_result()

@@ -119,7 +119,8 @@ def phase_seconds(options, clients):
     """Enough for every client's vector to be made, sent and added here."""
     if options.phase_seconds:
         return options.phase_seconds
-    return 30 + clients * (0.03 + 3e-7 * options.parameters) * 4 / options.workers
+    at_once = min(options.workers, os.cpu_count())
+    return 30 + clients * (0.02 + 1.2e-7 * options.parameters) * 2 / at_once
 
 
 def measure_large_round(fleet, options):

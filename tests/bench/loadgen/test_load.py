@@ -1,6 +1,7 @@
 """The load generator plays its whole repertoire with a small fleet: real gRPC, real mTLS, both kinds of
 aggregation, devices that leave, and a sum that is right."""
 
+import argparse
 import os
 import pathlib
 import shutil
@@ -8,6 +9,7 @@ import struct
 import tempfile
 import unittest
 
+import large
 from fleet_load import LoadedFleet
 
 BIN = pathlib.Path(os.environ["MUSTER_BIN"])
@@ -59,6 +61,20 @@ class LoadTest(unittest.TestCase):
             self.assertEqual(stormy["reported"], CLIENTS - 2)  # two left after their vector
         self.assertGreater(stormy["cpu_ms_per_client_round"], 0)
 
+
+class LargeModelTest(unittest.TestCase):
+    """The scenario of `scripts/dev bench large`, with a model of 40 MB."""
+
+    def test_a_transfer_that_was_cut_goes_on_where_it_stood(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-large-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        options = argparse.Namespace(devices=4, parameters=10_000_000, secure="semi-honest",
+                                     phase_seconds=60)
+        fleet = LoadedFleet(BIN, folder, options.devices)
+        self.addCleanup(fleet.stop)
+        transfer = large.play(fleet, options)
+        self.assertGreaterEqual(transfer["held"], large.CUT_AT * 4 * options.parameters)
+        self.assertEqual(transfer["smallest"], transfer["held"])
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
