@@ -91,7 +91,10 @@ bool CuttingProxy::Forward(int from, int to, bool from_client, bool* commit_sent
   if (from_client && data.front() == 'Q' && data.ends_with("COMMIT\0"sv)) {
     const Cut cut = cut_.exchange(Cut::kNever);
     if (cut != Cut::kNever) ++cuts_;
-    if (cut == Cut::kBeforeCommit) return false;
+    if (cut == Cut::kBeforeCommit) {
+      then_();
+      return false;
+    }
     *commit_sent = cut == Cut::kAfterCommit;
   }
   return WriteAll(to, buffer, data.size());

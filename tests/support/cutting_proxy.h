@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace muster {
@@ -27,6 +29,8 @@ class CuttingProxy {
   // The next COMMIT is cut so; those after it pass.
   void CutNextCommit(Cut cut) { cut_ = cut; }
   bool WasCut() const { return cuts_ > 0; }
+  // What happens when a COMMIT did not reach the server, before the client learns of it.
+  void OnCutBeforeCommit(std::function<void()> then) { then_ = std::move(then); }
   // Nobody comes in any more until it is opened again.
   void Close(bool closed) { closed_ = closed; }
 
@@ -37,6 +41,7 @@ class CuttingProxy {
 
   const std::filesystem::path server_;
   int listener_ = -1;
+  std::function<void()> then_ = [] {};
   std::atomic<Cut> cut_{Cut::kNever};
   std::atomic<int> cuts_{0};
   std::atomic<bool> closed_{false};

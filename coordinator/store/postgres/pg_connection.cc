@@ -64,7 +64,9 @@ absl::Status PgConnection::SetUp(const PgTimeouts& timeouts) {
           " WHERE current_setting('synchronous_commit') IN ('off', 'local');"
           " SELECT CASE WHEN pg_is_in_recovery() THEN ''"
           " ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
-          " (SELECT system_identifier FROM pg_control_system())")));
+          " (SELECT system_identifier FROM pg_control_system()),"
+          // Statistics are kept over a shutdown, and begin anew when the server recovers.
+          " (SELECT stats_reset FROM pg_stat_wal)")));
   const std::string_view history = PQgetvalue(result.get(), 0, 0);
   if (history.empty()) {
     return absl::UnavailableError(
@@ -73,6 +75,7 @@ absl::Status PgConnection::SetUp(const PgTimeouts& timeouts) {
                "target_session_attrs=read-write"));
   }
   timeline_ = StrCat(history, "/", PQgetvalue(result.get(), 0, 1));
+  since_recovery_ = PQgetvalue(result.get(), 0, 2);
   return absl::OkStatus();
 }
 

@@ -62,6 +62,9 @@ class PgConnection final : public Database {
   int backend_pid() const { return PQbackendPID(connection_); }
   // The history that the server writes: another one after a standby took over.
   const std::string& timeline() const { return timeline_; }
+  // The server's time since it last had to recover. A server that crashes gives the numbers of
+  // transactions that it had not written down to others.
+  const std::string& since_recovery() const { return since_recovery_; }
   int socket() const { return PQsocket(connection_); }
   PGconn* handle() { return connection_; }
   const ConnInfo& info() const { return *info_; }
@@ -86,7 +89,7 @@ class PgConnection final : public Database {
   std::shared_ptr<const ConnInfo> info_;
   Trouble trouble_ = Trouble::kNone;
   absl::Status why_;
-  std::string timeline_;
+  std::string timeline_, since_recovery_;
   bool commit_unanswered_ = false;
   std::unordered_map<std::string_view, std::unique_ptr<PgCursor>> cache_;
 };

@@ -132,7 +132,7 @@ absl::Status PgWriter::Connect(Connection& db, PgDeadline deadline) {
 }
 
 absl::Status PgWriter::Resolve(Connection& db, const std::string& xid) {
-  const std::string timeline = db->timeline();
+  const std::string timeline = db->timeline(), since_recovery = db->since_recovery();
   const int backend = db->backend_pid();
   const PgDeadline deadline = SteadyClock::now() + options_.resolve_timeout;
   const std::string& where = connector_.info().where();
@@ -144,6 +144,9 @@ absl::Status PgWriter::Resolve(Connection& db, const std::string& xid) {
     if (db->timeline() != timeline) return InDoubt(where, "another server answers now");
     const absl::StatusOr<PgFate> fate = FindPgFate(*db, xid);
     if (!fate.ok() && db->trouble() != PgConnection::Trouble::kLost) break;
+    if (fate.ok() && *fate == PgFate::kCommitted && db->since_recovery() != since_recovery) {
+      return InDoubt(where, "the server crashed and may have given its number to another");
+    }
     if (fate.ok() && *fate == PgFate::kCommitted) return absl::OkStatus();
     if (fate.ok() && *fate == PgFate::kAborted) return absl::AbortedError("it was not kept");
     if (fate.ok() && *fate == PgFate::kUnknown) break;

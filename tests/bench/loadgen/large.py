@@ -80,7 +80,7 @@ def measure_resumption(fleet, options):
         if part.exists():
             smallest = min(smallest, size_of(part))
         time.sleep(0.001)
-    if again.returncode != 0 or size_of(folder / "weights.f32") != whole:
+    if again.returncode != 0 or size_of(folder / "weights.f32") < whole:
         raise StoryError(f"the transfer did not go on: `{' '.join(map(str, pull))}`")
     say("large_held_when_cut", held / whole)
     say("large_held_when_resumed", smallest / whole)
