@@ -57,9 +57,10 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
   CheckInAnswer answer;
   MUSTER_RETURN_IF_ERROR(context_.store.Read([&](const StoreReader& reader) -> absl::Status {
     MUSTER_ASSIGN_OR_RETURN(const DeviceRecord device, FindInGoodStanding(reader, id));
-    MUSTER_ASSIGN_OR_RETURN(write, MayNeedWrite(reader, device, check_in, now));
+    MUSTER_ASSIGN_OR_RETURN(const OpenRounds open, reader.ListOpenRounds());
+    MUSTER_ASSIGN_OR_RETURN(write, MayNeedWrite(reader, device, check_in, open, now));
     if (write) return absl::OkStatus();
-    MUSTER_ASSIGN_OR_RETURN(answer, Answer(reader, device, check_in, now));
+    MUSTER_ASSIGN_OR_RETURN(answer, Answer(reader, device, check_in, open, now));
     return absl::OkStatus();
   }));
   if (!write) {
@@ -74,10 +75,11 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
     device.agent_version = check_in.agent_version;
     device.trust_generation = check_in.trust_generation;
     MUSTER_RETURN_IF_ERROR(tx.PutDevice(device));
+    MUSTER_ASSIGN_OR_RETURN(OpenRounds open, tx.ListOpenRounds());
     if (IsReady(device.eligibility)) {
-      MUSTER_RETURN_IF_ERROR(TakePart(tx, after, device, now));
+      MUSTER_RETURN_IF_ERROR(TakePart(tx, after, device, open, now));
     }
-    MUSTER_ASSIGN_OR_RETURN(answer, Answer(tx, device, check_in, now));
+    MUSTER_ASSIGN_OR_RETURN(answer, Answer(tx, device, check_in, open, now));
     return absl::OkStatus();
   }));
   answer.next_check_in = NextCheckIn(check_in, answer.in_round, now);
@@ -86,14 +88,13 @@ absl::StatusOr<CheckInAnswer> Dispatcher::CheckIn(const DeviceId& id,
 
 absl::StatusOr<bool> Dispatcher::MayNeedWrite(const StoreReader& reader, const DeviceRecord& device,
                                               const muster::CheckIn& check_in,
-                                              Timestamp now) const {
+                                              const OpenRounds& open, Timestamp now) const {
   if (device.last_seen + context_.options.touch_every <= now) return true;
   if (!(device.eligibility == check_in.eligibility)) return true;
   if (device.agent_version != check_in.agent_version) return true;
   if (device.trust_generation != check_in.trust_generation) return true;
   if (!IsReady(check_in.eligibility)) return false;
-  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListOpenRounds());
-  for (const RoundRecord& round : rounds) {
+  for (const RoundRecord& round : open) {
     MUSTER_ASSIGN_OR_RETURN(const JobRecord job, reader.FindJob(round.id.job));
     MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(reader, round, job.spec, device, now));
     if (joins) return true;
@@ -102,9 +103,8 @@ absl::StatusOr<bool> Dispatcher::MayNeedWrite(const StoreReader& reader, const D
 }
 
 absl::Status Dispatcher::TakePart(StoreTx& tx, AfterCommit& after, const DeviceRecord& device,
-                                  Timestamp now) {
-  MUSTER_ASSIGN_OR_RETURN(auto rounds, tx.ListOpenRounds());
-  for (RoundRecord& round : rounds) {
+                                  OpenRounds& open, Timestamp now) {
+  for (RoundRecord& round : open) {
     MUSTER_ASSIGN_OR_RETURN(const JobRecord job, tx.FindJob(round.id.job));
     MUSTER_ASSIGN_OR_RETURN(const bool joins, CanJoin(tx, round, job.spec, device, now));
     if (!joins) continue;
@@ -116,7 +116,7 @@ absl::Status Dispatcher::TakePart(StoreTx& tx, AfterCommit& after, const DeviceR
 absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
                                                  const DeviceRecord& device,
                                                  const muster::CheckIn& check_in,
-                                                 Timestamp now) const {
+                                                 const OpenRounds& open, Timestamp now) const {
   CheckInAnswer answer;
   MUSTER_ASSIGN_OR_RETURN(auto invocations, reader.ListOpenInvocations(device.id));
   for (const InvocationRecord& record : invocations) {
@@ -124,8 +124,7 @@ absl::StatusOr<CheckInAnswer> Dispatcher::Answer(const StoreReader& reader,
     if (invocation) answer.invocations.push_back(*std::move(invocation));
   }
   // A device of an open round holds the line, so that the next phase or round finds it at once.
-  MUSTER_ASSIGN_OR_RETURN(auto rounds, reader.ListOpenRounds());
-  for (const RoundRecord& round : rounds) {
+  for (const RoundRecord& round : open) {
     auto taking_part =
         reader.FindInvocation(InvocationIdFor(round.id, FunctionKind::kTrain, device.id));
     answer.in_round = answer.in_round || taking_part.ok();

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <vector>
 
 #include "coordinator/drive/context.h"
 #include "coordinator/flow/pacer.h"
@@ -27,11 +28,16 @@ class Dispatcher {
   double CheckInRate() const;
 
  private:
+  using OpenRounds = std::vector<RoundRecord>;  // of the whole store, read once for each check-in
+
   absl::StatusOr<bool> MayNeedWrite(const StoreReader& reader, const DeviceRecord& device,
-                                    const muster::CheckIn& check_in, Timestamp now) const;
+                                    const muster::CheckIn& check_in, const OpenRounds& open,
+                                    Timestamp now) const;
   absl::StatusOr<CheckInAnswer> Answer(const StoreReader& reader, const DeviceRecord& device,
-                                       const muster::CheckIn& check_in, Timestamp now) const;
-  absl::Status TakePart(StoreTx& tx, AfterCommit& after, const DeviceRecord& device, Timestamp now);
+                                       const muster::CheckIn& check_in, const OpenRounds& open,
+                                       Timestamp now) const;
+  absl::Status TakePart(StoreTx& tx, AfterCommit& after, const DeviceRecord& device,
+                        OpenRounds& open, Timestamp now);
 
   Duration NextCheckIn(const muster::CheckIn& check_in, bool in_round, Timestamp now);
 
