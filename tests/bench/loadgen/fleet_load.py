@@ -13,6 +13,7 @@ from fleet import Coordinator, Processes, StoryError, run, wait_for  # noqa: E40
 
 TICKS = os.sysconf("SC_CLK_TCK")
 RESET_PEAK = "5"  # proc(5), clear_refs
+MANY_PARAMETERS = 100_000_000
 
 
 class Meter:
@@ -128,7 +129,7 @@ class LoadedFleet:
 
     def job(self, clients, parameters, mode, quorum, phase_deadline_s, name="load"):
         """A job of one round over logistic regression that takes the first `clients` devices."""
-        classes = 10
+        classes = 10 if parameters < MANY_PARAMETERS else 1000  # a layer has a widest input
         above = [i for i, tier in enumerate(self.tiers) if tier > clients]
         above.append(len(self.tiers))
         spec = {
