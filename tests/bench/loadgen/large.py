@@ -50,7 +50,6 @@ def measure_round(fleet, options):
     say("large_round_seconds", one["seconds"])
     say("large_moved_mb_per_s", one["mb_per_s"])
     say("large_cpu_s_per_client", one["cpu_ms_per_client_round"] / 1e3)
-    return one
 
 
 def size_of(path):
