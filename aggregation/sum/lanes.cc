@@ -92,8 +92,10 @@ void AddLanes(std::span<int64_t> lanes, std::span<const int64_t> other) {
   AddLanesLoop(lanes.data(), other.data(), other.size());
 }
 
-void Divide(std::span<const int64_t> lanes, double divisor, std::span<float> out) {
-  assert(lanes.size() == out.size());
+void Mean(std::span<const int64_t> lanes, uint64_t total_weight, std::span<float> out) {
+  assert(lanes.size() == out.size() && total_weight > 0);
+  const double divisor =
+      static_cast<double>(total_weight) * static_cast<double>(1u << kFractionBits);
   for (size_t i = 0; i < lanes.size(); ++i) {
     out[i] = static_cast<float>(static_cast<double>(lanes[i]) / divisor);
   }

@@ -21,8 +21,9 @@ void AddScaled(std::span<int64_t> lanes, std::span<const float> values, uint64_t
 // lane[i] += other[i], sizes equal.
 void AddLanes(std::span<int64_t> lanes, std::span<const int64_t> other);
 
-// out[i] = lane[i] / divisor in double, rounded to float. Sizes are equal.
-void Divide(std::span<const int64_t> lanes, double divisor, std::span<float> out);
+// out[i] = lane[i] / (total_weight * 2^24) in double, rounded to float. Sizes are equal, the weight
+// is not 0.
+void Mean(std::span<const int64_t> lanes, uint64_t total_weight, std::span<float> out);
 
 // The index of the first lane above `limit` in magnitude; lanes.size() if there is none.
 size_t FindAbove(std::span<const int64_t> lanes, uint64_t limit);

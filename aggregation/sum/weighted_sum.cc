@@ -86,9 +86,7 @@ absl::Status WeightedSum::Mean(uint64_t offset, std::span<float> out) const {
   if (total_weight_ == 0) {
     return absl::FailedPreconditionError("there is no mean of no updates; add at least one");
   }
-  const double divisor =
-      static_cast<double>(total_weight_) * static_cast<double>(1u << lanes::kFractionBits);
-  lanes::Divide(std::span(lanes_).subspan(offset, out.size()), divisor, out);
+  lanes::Mean(std::span(lanes_).subspan(offset, out.size()), total_weight_, out);
   return absl::OkStatus();
 }
 

@@ -89,4 +89,10 @@ class WeightedSum {
   uint64_t clients_ = 0;
 };
 
+// The mean over the clients of sums in that form, [size], the same to the byte as if they were
+// merged first; but no sum is ever held: memory is a piece of each part. InvalidArgument as
+// ReadFrom, OutOfRange above kMaxTotalWeight, FailedPrecondition without clients; after an error
+// `out` is void.
+absl::Status MeanOfParts(std::span<const ByteSource> parts, std::span<float> out);
+
 }  // namespace muster

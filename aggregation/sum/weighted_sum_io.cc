@@ -115,6 +115,38 @@ std::span<char> BytesOf(std::span<int64_t> lanes) {
   return {reinterpret_cast<char*>(lanes.data()), lanes.size_bytes()};
 }
 
+// Reads one stored sum from front to back, strictly.
+class StoredSum {
+ public:
+  static absl::StatusOr<StoredSum> Open(const ByteSource& source, uint64_t expected_size) {
+    std::array<char, kHeaderBytes> bytes;
+    MUSTER_RETURN_IF_ERROR(ReadExactly(source, bytes));
+    MUSTER_ASSIGN_OR_RETURN(const Header header, DecodeHeader(bytes));
+    if (header.size == expected_size) return StoredSum(source, header);
+    return Malformed(header.size, " parameters, where ", expected_size, " are due");
+  }
+
+  const Header& header() const { return header_; }
+  absl::Status NextLanes(std::span<int64_t> lanes) {
+    MUSTER_RETURN_IF_ERROR(ReadExactly(*source_, BytesOf(lanes)));
+    MUSTER_RETURN_IF_ERROR(CheckLanes(lanes, offset_, header_));
+    offset_ += lanes.size();
+    return absl::OkStatus();
+  }
+  absl::Status CheckEnd() const {
+    char extra;
+    MUSTER_ASSIGN_OR_RETURN(const size_t trailing, (*source_)({&extra, 1}));
+    return trailing == 0 ? absl::OkStatus() : Malformed("bytes follow the last lane");
+  }
+
+ private:
+  StoredSum(const ByteSource& source, const Header& header) : source_(&source), header_(header) {}
+
+  const ByteSource* source_;
+  Header header_;
+  uint64_t offset_ = 0;  // lanes
+};
+
 }  // namespace
 
 uint64_t WeightedSum::SerializedSize() const { return kHeaderBytes + size() * sizeof(int64_t); }
@@ -132,24 +164,17 @@ absl::Status WeightedSum::WriteTo(const ByteSink& sink) const {
 }
 
 absl::Status WeightedSum::MergeStream(const ByteSource& source) {
-  std::array<char, kHeaderBytes> header_bytes;
-  MUSTER_RETURN_IF_ERROR(ReadExactly(source, header_bytes));
-  MUSTER_ASSIGN_OR_RETURN(const Header header, DecodeHeader(header_bytes));
-  if (header.size != size()) {
-    return Malformed(header.size, " parameters, where ", size(), " are due");
-  }
+  MUSTER_ASSIGN_OR_RETURN(StoredSum stored, StoredSum::Open(source, size()));
+  const Header& header = stored.header();
   if (header.clients > 0) MUSTER_RETURN_IF_ERROR(CanAdd(header.total_weight));
   std::vector<int64_t> buffer(std::min(kPieceLanes, lanes_.size()));
   for (size_t begin = 0; begin < lanes_.size(); begin += kPieceLanes) {
     const size_t n = std::min(kPieceLanes, lanes_.size() - begin);
     const std::span<int64_t> piece = std::span(buffer).first(n);
-    MUSTER_RETURN_IF_ERROR(ReadExactly(source, BytesOf(piece)));
-    MUSTER_RETURN_IF_ERROR(CheckLanes(piece, begin, header));
+    MUSTER_RETURN_IF_ERROR(stored.NextLanes(piece));
     lanes::AddLanes(std::span(lanes_).subspan(begin, n), piece);
   }
-  char extra;
-  MUSTER_ASSIGN_OR_RETURN(const size_t trailing, source({&extra, 1}));
-  if (trailing != 0) return Malformed("bytes follow the last lane");
+  MUSTER_RETURN_IF_ERROR(stored.CheckEnd());
   total_weight_ += header.total_weight;
   clients_ += header.clients;
   return absl::OkStatus();
@@ -185,6 +210,37 @@ absl::StatusOr<WeightedSum> WeightedSum::Parse(std::string_view bytes) {
     return n;
   };
   return ReadFrom(source, expected_size);
+}
+
+absl::Status MeanOfParts(std::span<const ByteSource> parts, std::span<float> out) {
+  std::vector<StoredSum> stored;
+  uint64_t total_weight = 0;
+  for (const ByteSource& part : parts) {
+    MUSTER_ASSIGN_OR_RETURN(StoredSum opened, StoredSum::Open(part, out.size()));
+    total_weight += opened.header().total_weight;
+    if (total_weight > kMaxTotalWeight) {
+      return absl::OutOfRangeError(
+          StrCat("the parts of a sum have a total weight above the limit of ", kMaxTotalWeight,
+                 ": lower the examples per update or the clients per round"));
+    }
+    stored.push_back(std::move(opened));
+  }
+  if (total_weight == 0) {
+    return absl::FailedPreconditionError("there is no mean: the parts hold no updates");
+  }
+  std::vector<int64_t> sums(std::min(kPieceLanes, out.size())), addends(sums.size());
+  for (size_t begin = 0; begin < out.size(); begin += kPieceLanes) {
+    const size_t n = std::min(kPieceLanes, out.size() - begin);
+    const std::span<int64_t> sum = std::span(sums).first(n), addend = std::span(addends).first(n);
+    std::ranges::fill(sum, 0);
+    for (StoredSum& part : stored) {
+      MUSTER_RETURN_IF_ERROR(part.NextLanes(addend));
+      lanes::AddLanes(sum, addend);
+    }
+    lanes::Mean(sum, total_weight, out.subspan(begin, n));
+  }
+  for (const StoredSum& part : stored) MUSTER_RETURN_IF_ERROR(part.CheckEnd());
+  return absl::OkStatus();
 }
 
 }  // namespace muster

@@ -45,10 +45,8 @@ absl::StatusOr<OpenedSum> OpenClear(DriveContext& context, const RoundRecord& ro
   for (const auto& [name, sum] : sums) {
     if (sum.second > 0) opened.metrics[name] = sum.first / sum.second;
   }
-  const uint64_t size = job.spec.layout.shared_size();
-  MUSTER_ASSIGN_OR_RETURN(const WeightedSum sum, ReadClearSum(context.sums(), parts, size));
-  opened.mean.resize(size);
-  MUSTER_RETURN_IF_ERROR(sum.Mean(opened.mean));
+  opened.mean.resize(job.spec.layout.shared_size());
+  MUSTER_RETURN_IF_ERROR(ReadClearMean(context.sums(), parts, opened.mean));
   return opened;
 }
 

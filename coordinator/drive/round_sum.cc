@@ -47,24 +47,29 @@ absl::StatusOr<Digest> WriteSum(BlobStore& blobs, RandomSource& random, const Su
   return writer->Commit();
 }
 
-// Adds the sum that a blob holds.
-template <typename Sum>
-absl::Status MergePart(const BlobStore& blobs, const Digest& part, Sum& sum) {
-  MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(part));
-  uint64_t offset = kSaltBytes;
-  const absl::Status merged =
-      sum.MergeStream([&](std::span<char> buffer) -> absl::StatusOr<size_t> {
-        MUSTER_ASSIGN_OR_RETURN(const size_t got, reader->ReadAt(offset, buffer));
-        offset += got;
-        return got;
-      });
-  if (!absl::IsInvalidArgument(merged)) return merged;
-  return absl::DataLossError(Annotate(merged, "stored sum " + part.hex()).message());
+// What follows the salt in a stored sum.
+ByteSource AfterSalt(std::shared_ptr<const BlobReader> reader) {
+  return [reader = std::move(reader), offset = uint64_t{kSaltBytes}](
+             std::span<char> buffer) mutable -> absl::StatusOr<size_t> {
+    MUSTER_ASSIGN_OR_RETURN(const size_t got, reader->ReadAt(offset, buffer));
+    offset += got;
+    return got;
+  };
+}
+
+// A stored sum that nobody can read is a loss, not somebody's wrong argument.
+absl::Status AsLoss(const absl::Status& status, const std::string& what) {
+  if (!absl::IsInvalidArgument(status)) return status;
+  return absl::DataLossError(Annotate(status, what).message());
 }
 
 template <typename Sum>
 absl::StatusOr<Sum> MergeParts(const BlobStore& blobs, std::span<const Digest> parts, Sum sum) {
-  for (const Digest& part : parts) MUSTER_RETURN_IF_ERROR(MergePart(blobs, part, sum));
+  for (const Digest& part : parts) {
+    MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(part));
+    MUSTER_RETURN_IF_ERROR(
+        AsLoss(sum.MergeStream(AfterSalt(std::move(reader))), "stored sum " + part.hex()));
+  }
   return sum;
 }
 
@@ -135,9 +140,16 @@ absl::StatusOr<SumShape> ShapeOf(const StoreReader& reader, const RoundRecord& r
       .masked = true, .elements = secagg::VectorLength(params), .ring_bits = params.ring_bits};
 }
 
-absl::StatusOr<WeightedSum> ReadClearSum(const BlobStore& blobs, std::span<const Digest> parts,
-                                         uint64_t parameters) {
-  return MergeParts(blobs, parts, WeightedSum(parameters));
+absl::Status ReadClearMean(const BlobStore& blobs, std::span<const Digest> parts,
+                           std::span<float> mean) {
+  std::vector<ByteSource> sources;
+  std::string names;
+  for (const Digest& part : parts) {
+    MUSTER_ASSIGN_OR_RETURN(auto reader, blobs.Open(part));
+    sources.push_back(AfterSalt(std::move(reader)));
+    names += " " + part.hex();
+  }
+  return AsLoss(MeanOfParts(sources, mean), "one of the stored sums" + names);
 }
 
 absl::StatusOr<secagg::RingSum> ReadMaskedSum(const BlobStore& blobs, std::span<const Digest> parts,
@@ -153,7 +165,7 @@ absl::StatusOr<std::unique_ptr<RoundSum>> OpenRoundSum(const BlobStore& blobs, S
                             ReadMaskedSum(blobs, parts, shape.ring_bits, shape.elements));
     return std::make_unique<MaskedSum>(std::move(sum));
   }
-  MUSTER_ASSIGN_OR_RETURN(WeightedSum sum, ReadClearSum(blobs, parts, shape.elements));
+  MUSTER_ASSIGN_OR_RETURN(WeightedSum sum, MergeParts(blobs, parts, WeightedSum(shape.elements)));
   return std::make_unique<ClearSum>(std::move(sum));
 }
 

@@ -41,9 +41,10 @@ class RoundSum {
 absl::StatusOr<std::unique_ptr<RoundSum>> OpenRoundSum(const BlobStore& blobs, SumShape shape,
                                                        const Digest& durable);
 
-// The same blobs, added up: what finalization needs. Memory is one sum, however many parts.
-absl::StatusOr<WeightedSum> ReadClearSum(const BlobStore& blobs, std::span<const Digest> parts,
-                                         uint64_t parameters);
+// What finalization needs of all the parts. A mean is read off them slice by slice; masks come off
+// the whole sum, so that is held, however many parts.
+absl::Status ReadClearMean(const BlobStore& blobs, std::span<const Digest> parts,
+                           std::span<float> mean);  // [shared parameters]
 absl::StatusOr<secagg::RingSum> ReadMaskedSum(const BlobStore& blobs, std::span<const Digest> parts,
                                               uint32_t ring_bits, uint64_t elements);
 

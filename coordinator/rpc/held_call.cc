@@ -54,6 +54,8 @@ void HeldCall::Admit() {
 }
 
 void HeldCall::LookAndWait(WakeUps::Reason reason) {
+  // Nobody reads an answer to a call that its caller gave up, and there may be thousands of them.
+  if (cancelled_) return End(absl::CancelledError("the caller hung up"));
   WakeUps& wakeups = edge_.drive().wakeups;
   const std::string key = Key();
   const uint64_t version = wakeups.version(key);

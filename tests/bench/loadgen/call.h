@@ -81,7 +81,8 @@ class Attempt {
 inline constexpr int kCallTries = 8;
 inline constexpr std::chrono::milliseconds kFirstCallPause{100};  // doubles with each try
 
-// With a device's patience: a coordinator that is away or busy is asked again.
+// With a device's patience: a coordinator that is away, busy or late is asked again. Every call may
+// be repeated.
 template <typename Async, typename Request, typename Response>
 Co<absl::StatusOr<Response>> Call(Caller caller, std::string name, Async& async,
                                   AsyncMethod<Async, Request, Response> method, Request request,
@@ -96,7 +97,8 @@ Co<absl::StatusOr<Response>> Call(Caller caller, std::string name, Async& async,
       co_return std::move(response);
     }
     caller.figures.Count(name + " " + absl::StatusCodeToString(status.code()));
-    const bool again = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+    const bool again = absl::IsUnavailable(status) || absl::IsResourceExhausted(status) ||
+                       absl::IsDeadlineExceeded(status);
     if (!again || tried == kCallTries) co_return status;
     co_await caller.pool.Sleep(kFirstCallPause * (1 << (tried - 1)));
   }

@@ -134,5 +134,47 @@ TEST(WeightedSumBytes, ReaderRefusesAnotherSizeBeforeItReserves) {
   EXPECT_THAT(StdView(sum.status().message()), HasSubstr("where 3 are due"));
 }
 
+TEST(MeanOfParts, IsTheMeanOfTheMergedSum) {
+  for (size_t size : {0u, 1u, 32768u, 70'001u}) {
+    WeightedSum merged = Sample(size), other(size);
+    EXPECT_TRUE(other.Add(std::vector<float>(size, -0.25f), 77).ok());
+    EXPECT_TRUE(merged.MergeFrom(other).ok());
+    const std::string first = Sample(size).Serialize(), second = other.Serialize(),
+                      nobody = WeightedSum(size).Serialize();
+    const std::vector<ByteSource> parts = {InPieces(first, 4099), InPieces(nobody, 1 << 20),
+                                           InPieces(second, 13)};
+    std::vector<float> expected(size), mean(size);
+    EXPECT_TRUE(merged.Mean(expected).ok());
+    EXPECT_TRUE(MeanOfParts(parts, mean).ok());
+    EXPECT_EQ(mean, expected);
+  }
+}
+
+absl::Status MeanOf(const std::vector<std::string>& stored, size_t size) {
+  std::vector<ByteSource> parts;
+  for (const std::string& bytes : stored) parts.push_back(InPieces(bytes, 5));
+  std::vector<float> mean(size);
+  return MeanOfParts(parts, mean);
+}
+
+TEST(MeanOfParts, RefusesWhatReadingOneSumRefuses) {
+  const std::string good = Sample().Serialize();
+  ASSERT_TRUE(MeanOf({good, good}, 3).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(MeanOf({good}, 4)));
+  for (size_t n = 0; n < good.size(); ++n) {
+    EXPECT_TRUE(absl::IsInvalidArgument(MeanOf({good, good.substr(0, n)}, 3))) << n;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(MeanOf({good + "x", good}, 3)));
+  EXPECT_TRUE(absl::IsInvalidArgument(MeanOf({good, With<int64_t>(good, 48, INT64_MIN)}, 3)));
+}
+
+TEST(MeanOfParts, NeedsClientsWithinTheLimitOfAllWeights) {
+  EXPECT_TRUE(absl::IsFailedPrecondition(MeanOf({}, 3)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(MeanOf({WeightedSum(3).Serialize()}, 3)));
+  const std::string heavy = With<uint64_t>(Sample().Serialize(), 24, kMaxTotalWeight);
+  EXPECT_TRUE(MeanOf({heavy}, 3).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(MeanOf({heavy, Sample().Serialize()}, 3)));
+}
+
 }  // namespace
 }  // namespace muster
