@@ -42,17 +42,18 @@ class Meter:
         (self.folder / "clear_refs").write_text(RESET_PEAK)
 
 
+def keep_on(process, cores):
+    """Every thread of it. Where that cannot be done, the run has no such figure."""
+    subprocess.run(["taskset", "--all-tasks", "--cpu-list", "--pid", ",".join(map(str, cores)),
+                    str(process.pid)], check=True, capture_output=True)
+
+
 class LoadedCoordinator(Coordinator):
     """As the story's, and measured."""
 
     def serve(self):
         super().serve()
         self.meter = Meter(self.process.pid)
-
-    def run_on(self, cores):
-        """Keeps every thread on these cores. Where that cannot be done, the run has no such figure."""
-        subprocess.run(["taskset", "--all-tasks", "--cpu-list", "--pid", cores,
-                        str(self.process.pid)], check=True, capture_output=True)
 
 
 class Generator:
@@ -120,6 +121,17 @@ class LoadedFleet:
         if self.generator is not None:
             self.generator.stop()
         self.processes.stop_all()
+
+    def run_apart(self, core):
+        """The coordinator has one core for itself, the generator the others, so that neither's figures
+        are about the other's cache misses."""
+        others = [other for other in range(os.cpu_count()) if other != core]
+        keep_on(self.coordinator.process, [core])
+        keep_on(self.generator.process, others or [core])
+
+    def run_anywhere(self):
+        for process in (self.coordinator.process, self.generator.process):
+            keep_on(process, range(os.cpu_count()))
 
     def enrol(self, in_flight=64):
         token = self.coordinator.muster("tokens", "create", "--uses", str(self.devices),

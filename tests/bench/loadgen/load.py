@@ -49,7 +49,9 @@ def parse():
     parser.add_argument("--store", default="", help="the coordinator's --store, if not SQLite")
     parser.add_argument("--serve", action="append", default=[], metavar="OPTION",
                         help="one more option of muster-coordinator serve, such as --serve=--threads=4")
-    parser.add_argument("--core", default="0", help="the one core for the check-ins; empty: any")
+    parser.add_argument("--core", default="0",
+                        help="the coordinator's one core for the check-ins, while the generator has the"
+                             " others; empty: any for both")
     parser.add_argument("--bin", default=os.environ.get("MUSTER_BIN", "build/release/bin"),
                         help="folder of the programs")
     parser.add_argument("--out", default="build/load", help="folder for load.json and load.svg")
@@ -97,7 +99,7 @@ def measure_connections(fleet, options):
     say("load_memory_kb_per_connection", report["memory_kb_per_connection"])
 
     if options.core:
-        fleet.coordinator.run_on(options.core)
+        fleet.run_apart(int(options.core))
     kept = generator.do("check_in", count=options.devices, times=options.check_ins, in_flight=256)
     report["kept"] = summary(kept)
     # What one core would do if it did nothing else.
@@ -110,7 +112,7 @@ def measure_connections(fleet, options):
         report[name] = summary(fresh)
         say(f"load_{name}_cpu_ms", report[name]["cpu_ms"])
     if options.core:
-        fleet.coordinator.run_on(f"0-{os.cpu_count() - 1}")
+        fleet.run_anywhere()
     generator.do("connect", count=min(options.fresh, options.devices))
     return report
 
