@@ -1,5 +1,6 @@
 """Processes of the story: a coordinator and devices, started here and stopped here."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -8,6 +9,8 @@ import signal
 import socket
 import subprocess
 import time
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class StoryError(Exception):
@@ -40,17 +43,23 @@ def wait_for(what, seconds, look, log=None):
 
 
 class Processes:
-    """Starts programs in their own process groups and ends every one of them."""
+    """Starts programs in their own process groups and ends every one of them. `bound` ones end with the
+    thread that started them too, however it ends."""
 
-    def __init__(self):
+    def __init__(self, bound=False):
         self._running = []
+        self._before_exec = None
+        if bound:
+            prctl = ctypes.CDLL(None).prctl  # looked up before there is a fork
+            self._before_exec = lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def start(self, arguments, log, environment=None):
-        """`environment` is added to this process's own."""
+    def start(self, arguments, log, environment=None, talk=False):
+        """`environment` is added to this process's own. `talk`: its stdin and stdout are pipes of text."""
         with open(log, "ab") as out:
             process = subprocess.Popen(
-                [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, env={**os.environ, **(environment or {})})
+                [str(a) for a in arguments], stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talk else out, stderr=out, text=talk, start_new_session=True,
+                env={**os.environ, **(environment or {})}, preexec_fn=self._before_exec)
         self._running.append(process)
         return process
 
