@@ -100,6 +100,7 @@ class Coordinator:
         self.serve_environment = {}
         self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(replicas)]
         self.address = ",".join(self.addresses)
+        self.own_states = {}  # of replicas that have a copy of the folder, by their index
         self.replicas = [None] * replicas  # processes
         self.pin = None
         self.start_ms = None
@@ -118,9 +119,9 @@ class Coordinator:
         if len(self.replicas) > 1:
             own = ["--replica", f"r{index}", "--run-file", self.folder / f"replica-{index}.json"]
         self.replicas[index] = self.processes.start(
-            [self.bin / "muster-coordinator", "serve", "--state-dir", self.state,
-             "--listen", self.addresses[index], "--http", "127.0.0.1:0", "--pace-min-ms", "1000",
-             *own, *self.serve_arguments],
+            [self.bin / "muster-coordinator", "serve", "--state-dir",
+             self.own_states.get(index, self.state), "--listen", self.addresses[index],
+             "--http", "127.0.0.1:0", "--pace-min-ms", "1000", *own, *self.serve_arguments],
             self.log, self.serve_environment)
 
     def serve(self):
