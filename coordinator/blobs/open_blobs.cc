@@ -13,11 +13,6 @@ namespace muster {
 namespace {
 
 absl::StatusOr<OpenedBlobs> OpenFolders(const BlobPlaces& places) {
-  if (!places.s3_endpoint.empty() || !places.s3_public_endpoint.empty() ||
-      !places.s3_region.empty() || !places.s3_ca_file.empty() || !places.s3_credentials.empty()) {
-    return absl::InvalidArgumentError(
-        "there are --s3-... options without --blobs s3://BUCKET/PREFIX; add it, or leave them out");
-  }
   OpenedBlobs opened;
   MUSTER_ASSIGN_OR_RETURN(opened.blobs, OpenDirectoryBlobs(places.blob_folder));
   MUSTER_ASSIGN_OR_RETURN(
@@ -27,10 +22,7 @@ absl::StatusOr<OpenedBlobs> OpenFolders(const BlobPlaces& places) {
   return opened;
 }
 
-}  // namespace
-
-absl::StatusOr<OpenedBlobs> OpenBlobs(const BlobPlaces& places) {
-  if (places.url.empty()) return OpenFolders(places);
+absl::StatusOr<std::shared_ptr<S3Client>> MakeS3Client(const BlobPlaces& places) {
   S3Options options;
   MUSTER_ASSIGN_OR_RETURN(options.location, ParseS3Url(places.url));
   options.endpoint = places.s3_endpoint;
@@ -40,13 +32,44 @@ absl::StatusOr<OpenedBlobs> OpenBlobs(const BlobPlaces& places) {
   if (!places.s3_region.empty()) options.region = places.s3_region;
   options.ca_file = places.s3_ca_file;
   MUSTER_ASSIGN_OR_RETURN(options.credentials, LoadS3Credentials(places.s3_credentials));
-  MUSTER_ASSIGN_OR_RETURN(std::shared_ptr<S3Client> client, S3Client::Create(std::move(options)));
+  return S3Client::Create(std::move(options));
+}
+
+}  // namespace
+
+absl::Status CheckBlobPlaces(const BlobPlaces& places) {
+  if (!places.url.empty()) return ParseS3Url(places.url).status();
+  if (places.s3_endpoint.empty() && places.s3_public_endpoint.empty() && places.s3_region.empty() &&
+      places.s3_ca_file.empty() && places.s3_credentials.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "there are --s3-... options without --blobs s3://BUCKET/PREFIX; add it, or leave them out");
+}
+
+absl::StatusOr<OpenedBlobs> OpenBlobs(const BlobPlaces& places) {
+  MUSTER_RETURN_IF_ERROR(CheckBlobPlaces(places));
+  if (places.url.empty()) return OpenFolders(places);
+  MUSTER_ASSIGN_OR_RETURN(const std::shared_ptr<S3Client> client, MakeS3Client(places));
   if (client->options().endpoint.starts_with("http://")) {
     LogWarning("blobs travel unencrypted between here and the S3 store",
                {{"endpoint", client->options().endpoint}});
   }
   OpenedBlobs opened;
   MUSTER_ASSIGN_OR_RETURN(opened.blobs, S3Blobs::Open(client));
+  opened.staging = OpenS3Staging(client, {}, places.at_rest_keys);
+  return opened;
+}
+
+absl::StatusOr<OpenedBlobs> OpenBlobsForReading(const BlobPlaces& places) {
+  MUSTER_RETURN_IF_ERROR(CheckBlobPlaces(places));
+  OpenedBlobs opened;
+  if (places.url.empty()) {
+    MUSTER_ASSIGN_OR_RETURN(opened.blobs, OpenDirectoryBlobsForReading(places.blob_folder));
+    return opened;
+  }
+  MUSTER_ASSIGN_OR_RETURN(const std::shared_ptr<S3Client> client, MakeS3Client(places));
+  MUSTER_ASSIGN_OR_RETURN(opened.blobs, S3Blobs::OpenUnswept(client));
   opened.staging = OpenS3Staging(client, {}, places.at_rest_keys);
   return opened;
 }

@@ -29,5 +29,10 @@ struct OpenedBlobs {
 // InvalidArgument for places that contradict themselves or are none; otherwise the adapter's own
 // errors. A region that is not given is AWS_REGION, or us-east-1.
 absl::StatusOr<OpenedBlobs> OpenBlobs(const BlobPlaces& places);
+// The same, to look at beside the coordinators that have them: sweeps nothing. Of folders there is
+// no staging area, which one process has; NotFound if there is no folder.
+absl::StatusOr<OpenedBlobs> OpenBlobsForReading(const BlobPlaces& places);
+// The part of it that needs neither folder, store nor credentials.
+absl::Status CheckBlobPlaces(const BlobPlaces& places);
 
 }  // namespace muster

@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "coordinator/blobs/directory/directory_blobs.h"
 #include "coordinator/blobs/open_blobs.h"
 #include "coordinator/commands/blob_options.h"
 #include "coordinator/commands/command.h"
@@ -76,13 +75,9 @@ absl::StatusOr<OpenedBlobs> OpenTheBlobs(const Places& places, bool dry_run) {
   BlobPlaces blobs = places.blobs;
   blobs.blob_folder = places.state_dir / kBlobFolder;
   blobs.staging_folder = places.state_dir / kStagingFolder;
-  if (blobs.url.empty() && dry_run) {
-    OpenedBlobs opened;
-    MUSTER_ASSIGN_OR_RETURN(opened.blobs, OpenDirectoryBlobsForReading(blobs.blob_folder));
-    return opened;
-  }
+  if (blobs.url.empty() && dry_run) return OpenBlobsForReading(blobs);
   MUSTER_ASSIGN_OR_RETURN(blobs.at_rest_keys, AtRestKeys::Open(places.state_dir / kAtRestKeyFile));
-  return OpenBlobs(blobs);
+  return dry_run ? OpenBlobsForReading(blobs) : OpenBlobs(blobs);
 }
 
 absl::StatusOr<GarbageReport> Run(const Places& places, const GarbagePolicy& policy, bool dry_run) {

@@ -1,6 +1,9 @@
 #include "coordinator/store/open_store.h"
 
+#include <system_error>
+
 #include "coordinator/store/postgres/conninfo.h"
+#include "coordinator/store/postgres/pg_inspect.h"
 #include "coordinator/store/postgres/postgres_store.h"
 #include "coordinator/store/sqlite/maintenance.h"
 #include "coordinator/store/sqlite/sqlite_store.h"
@@ -29,13 +32,19 @@ absl::Status CheckStoreUrl(std::string_view url) {
       StrCat("--store is of no form that is known; give ", kStoreUrlForms));
 }
 
+std::optional<std::filesystem::path> SqliteFolder(std::string_view url,
+                                                  const std::filesystem::path& state_dir) {
+  if (IsSqliteInStateDir(url)) return state_dir;
+  if (IsSqliteFolder(url)) return url.substr(kSqliteFolder.size());
+  return std::nullopt;
+}
+
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
                                                       const std::filesystem::path& state_dir,
                                                       bool migrate) {
   MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
-  if (IsSqliteInStateDir(url)) return OpenSqliteStore({.directory = state_dir, .migrate = migrate});
-  if (IsSqliteFolder(url)) {
-    return OpenSqliteStore({.directory = url.substr(kSqliteFolder.size()), .migrate = migrate});
+  if (const auto folder = SqliteFolder(url, state_dir)) {
+    return OpenSqliteStore({.directory = *folder, .migrate = migrate});
   }
   return OpenPostgresStore({.url = std::string(url), .migrate = migrate});
 }
@@ -43,9 +52,8 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenStore(std::string_view url,
 absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
     std::string_view url, const std::filesystem::path& state_dir) {
   MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
-  if (IsSqliteInStateDir(url)) return OpenSqliteForReading({.directory = state_dir});
-  if (IsSqliteFolder(url)) {
-    return OpenSqliteForReading({.directory = url.substr(kSqliteFolder.size())});
+  if (const auto folder = SqliteFolder(url, state_dir)) {
+    return OpenSqliteForReading({.directory = *folder});
   }
   return OpenPostgresStore({.url = std::string(url), .migrate = false});
 }
@@ -53,10 +61,21 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
 absl::StatusOr<StoreSchema> InspectSchema(std::string_view url,
                                           const std::filesystem::path& state_dir) {
   MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
-  if (IsPostgres(url)) return InspectPostgresSchema({.url = std::string(url)});
-  const std::filesystem::path folder =
-      IsSqliteFolder(url) ? url.substr(kSqliteFolder.size()) : state_dir;
-  return InspectSqliteSchema(folder / kSqliteFile);
+  if (const auto folder = SqliteFolder(url, state_dir)) {
+    return InspectSqliteSchema(*folder / kSqliteFile);
+  }
+  return InspectPostgresSchema({.url = std::string(url)});
+}
+
+absl::StatusOr<DatabaseState> InspectDatabase(std::string_view url,
+                                              const std::filesystem::path& state_dir) {
+  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
+  const auto folder = SqliteFolder(url, state_dir);
+  if (!folder.has_value()) return InspectPostgres({.url = std::string(url)});
+  MUSTER_RETURN_IF_ERROR(CheckSqliteIntegrity(*folder / kSqliteFile));
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(*folder / kSqliteFile, error);
+  return DatabaseState{.name = "SQLite", .bytes = error ? 0 : bytes};
 }
 
 bool IsSharedStore(std::string_view url) { return IsPostgres(url); }

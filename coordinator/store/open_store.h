@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "coordinator/store/database_state.h"
 #include "coordinator/store/sql/migration.h"
 #include "coordinator/store/state_store.h"
 
@@ -33,7 +35,14 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenStoreForReading(
 // Its schema, beside whoever has it. NotFound if there is no SQLite file.
 absl::StatusOr<StoreSchema> InspectSchema(std::string_view url,
                                           const std::filesystem::path& state_dir);
+// The database itself, beside whoever has it. DataLoss if SQLite finds its file damaged; else as
+// InspectPostgres().
+absl::StatusOr<DatabaseState> InspectDatabase(std::string_view url,
+                                              const std::filesystem::path& state_dir);
 // Whether many processes may have the store at once.
 bool IsSharedStore(std::string_view url);
+// The folder that SQLite's file is in; nothing for a database that is a server.
+std::optional<std::filesystem::path> SqliteFolder(std::string_view url,
+                                                  const std::filesystem::path& state_dir);
 
 }  // namespace muster

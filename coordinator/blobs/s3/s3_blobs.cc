@@ -143,10 +143,14 @@ class S3Writer final : public BlobWriter {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<S3Blobs>> S3Blobs::Open(std::shared_ptr<S3Client> client) {
-  MUSTER_RETURN_IF_ERROR(client->CheckBucket());
-  std::unique_ptr<S3Blobs> blobs(new S3Blobs(std::move(client)));
+  MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<S3Blobs> blobs, OpenUnswept(std::move(client)));
   MUSTER_RETURN_IF_ERROR(blobs->Sweep());
   return blobs;
+}
+
+absl::StatusOr<std::unique_ptr<S3Blobs>> S3Blobs::OpenUnswept(std::shared_ptr<S3Client> client) {
+  MUSTER_RETURN_IF_ERROR(client->CheckBucket());
+  return std::unique_ptr<S3Blobs>(new S3Blobs(std::move(client)));
 }
 
 // Other processes may be writing, so only what is old goes, by the store's own clock.

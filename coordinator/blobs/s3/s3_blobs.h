@@ -18,6 +18,8 @@ class S3Blobs final : public BlobStore, public BlobUrls {
  public:
   // Looks at the bucket, and sweeps uploads older than options.leftover_age that a crash left.
   static absl::StatusOr<std::unique_ptr<S3Blobs>> Open(std::shared_ptr<S3Client> client);
+  // For who only looks: the first Create() sweeps.
+  static absl::StatusOr<std::unique_ptr<S3Blobs>> OpenUnswept(std::shared_ptr<S3Client> client);
 
   // Large ones go up part by part while they are appended: memory for one part.
   absl::StatusOr<std::unique_ptr<BlobWriter>> Create() override;

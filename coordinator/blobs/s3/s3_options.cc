@@ -55,7 +55,9 @@ absl::Status Refuse(std::string_view what, std::string_view why, std::string_vie
 // The endpoint as SCHEME://HOST[:PORT].
 absl::StatusOr<std::string> Endpoint(const std::string& text) {
   const auto wrong = [&text](std::string_view why) {
-    return Refuse(StrCat("the S3 endpoint '", text, "'"), why,
+    // One that names a user may hold a password.
+    const bool secret = text.find('@') != std::string::npos;
+    return Refuse(secret ? "the S3 endpoint" : StrCat("the S3 endpoint '", text, "'"), why,
                   "write https://HOST or https://HOST:PORT");
   };
   std::unique_ptr<CURLU, void (*)(CURLU*)> url(curl_url(), curl_url_cleanup);

@@ -1,9 +1,8 @@
 #include "coordinator/store/postgres/postgres_store.h"
 
-#include <thread>
-
 #include "coordinator/store/postgres/hint_channel.h"
 #include "coordinator/store/postgres/pg_connect.h"
+#include "coordinator/store/postgres/pg_first.h"
 #include "coordinator/store/postgres/pg_migrations.h"
 #include "coordinator/store/postgres/pg_pool.h"
 #include "coordinator/store/postgres/pg_writer.h"
@@ -63,30 +62,7 @@ class PostgresStore final : public StateStore {
   PgWriter writer_;
 };
 
-absl::StatusOr<PgConnector> MakeConnector(const PostgresOptions& options) {
-  MUSTER_ASSIGN_OR_RETURN(std::shared_ptr<const ConnInfo> info, ConnInfo::Parse(options.url));
-  return PgConnector(std::move(info), {.statement = options.statement_timeout,
-                                       .lock = options.lock_timeout,
-                                       .idle_in_transaction = options.idle_in_transaction_timeout});
-}
-
-absl::StatusOr<std::unique_ptr<PgConnection>> FirstConnection(PgConnector& connector,
-                                                              const PostgresOptions& options) {
-  return connector.Connect(SteadyClock::now() + options.away_timeout,
-                           [](std::chrono::milliseconds time) {
-                             std::this_thread::sleep_for(time);
-                             return true;
-                           });
-}
-
 }  // namespace
-
-absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options) {
-  MUSTER_ASSIGN_OR_RETURN(PgConnector connector, MakeConnector(options));
-  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
-  MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(*db));
-  return CompareSchema(found, PostgresMigrations());
-}
 
 absl::StatusOr<std::unique_ptr<StateStore>> OpenPostgresStore(const PostgresOptions& options) {
   if (options.read_connections == 0 || options.write_connections == 0 ||

@@ -20,7 +20,6 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "coordinator/store/sql/migration.h"
 #include "coordinator/store/state_store.h"
 
 namespace muster {
@@ -42,9 +41,6 @@ struct PostgresOptions {
   std::chrono::milliseconds away_timeout{10'000};     // for the server to come back
   std::chrono::milliseconds resolve_timeout{30'000};  // to learn what became of a commit
 };
-
-// What the database has, without changing it; errors as OpenPostgresStore().
-absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options);
 
 // InvalidArgument for a URL that cannot be read; FailedPrecondition for a server older than 15, a
 // schema that is newer than this program, or a database of another program; Unavailable when the

@@ -91,6 +91,20 @@ TEST_F(PostgresOpen, WhoDoesNotMigrateIsToldToAndChangesNothing) {
   EXPECT_TRUE(unmigrated().ok());
 }
 
+TEST_F(PostgresOpen, ADatabaseSaysWhatItIsAndWhetherItTakesWrites) {
+  const auto inspect = [](const std::string& url) { return InspectDatabase(url, "/nonexistent"); };
+  const auto state = inspect(url_);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_THAT(state->name, AllOf(HasSubstr("PostgreSQL 1"), HasSubstr(" at ")));
+  EXPECT_GT(state->bytes, 0u);
+  EXPECT_FALSE(state->read_only);
+  ASSERT_TRUE(state->clock_ahead.has_value());
+  EXPECT_EQ(*state->clock_ahead, Duration::zero());  // the server is on this machine
+  const auto read_only = inspect(url_ + "%20-cdefault_transaction_read_only%3Don");
+  ASSERT_TRUE(read_only.ok()) << read_only.status();
+  EXPECT_TRUE(read_only->read_only);
+}
+
 TEST_F(PostgresOpen, ADatabaseOfAnotherProgramIsRefused) {
   Sql("CREATE TABLE bookmarks (url TEXT)");
   const absl::Status refused = Open().status();

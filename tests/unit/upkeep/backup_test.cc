@@ -69,8 +69,7 @@ class BackupTest : public ::testing::Test {
                     .identity = "identity",
                     .package_key = "package-key.pem",
                     .at_rest_key = "at-rest-key",
-                    .blobs = "blobs",
-                    .staging = "staging",
+                    .blobs = {.blob_folder = state / "blobs", .staging_folder = state / "staging"},
                     .deep = true},
                    SystemClock().Now());
   }

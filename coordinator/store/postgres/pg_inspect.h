@@ -1,0 +1,16 @@
+// Looks at a PostgreSQL store beside whoever has it, and changes nothing. Errors as
+// OpenPostgresStore(): a server that is away, older than 15, or a standby.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "coordinator/store/database_state.h"
+#include "coordinator/store/postgres/postgres_store.h"
+#include "coordinator/store/sql/migration.h"
+
+namespace muster {
+
+absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options);
+
+absl::StatusOr<DatabaseState> InspectPostgres(const PostgresOptions& options);
+
+}  // namespace muster
