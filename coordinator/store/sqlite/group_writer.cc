@@ -54,7 +54,7 @@ void GroupWriter::Loop() {
     }
     double commit_seconds = 0;
     const absl::Status commit = RunGroup(group, &commit_seconds);
-    if (db_->InTransaction()) db_->Run("ROLLBACK").IgnoreError();
+    if (db_->InTransaction()) db_->Execute("ROLLBACK").IgnoreError();
     Answer(group, commit, commit_seconds);
     group.clear();
   }
@@ -62,7 +62,7 @@ void GroupWriter::Loop() {
 
 // An error here is everybody's; what concerns one function is in its own result.
 absl::Status GroupWriter::RunGroup(Group group, double* commit_seconds) {
-  MUSTER_RETURN_IF_ERROR(db_->Run("BEGIN IMMEDIATE"));
+  MUSTER_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
   bool something_to_commit = false;
   for (const std::shared_ptr<Pending>& pending : group) {
     MUSTER_RETURN_IF_ERROR(RunOne(*pending, group.size() == 1));
@@ -70,14 +70,14 @@ absl::Status GroupWriter::RunGroup(Group group, double* commit_seconds) {
   }
   if (!something_to_commit) return absl::OkStatus();
   const auto start = std::chrono::steady_clock::now();
-  const absl::Status status = db_->Run("COMMIT");
+  const absl::Status status = db_->Execute("COMMIT");
   *commit_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return status;
 }
 
 absl::Status GroupWriter::RunOne(Pending& pending, bool alone) {
   // A function on its own has the transaction for a savepoint.
-  if (!alone) MUSTER_RETURN_IF_ERROR(db_->Run("SAVEPOINT work"));
+  if (!alone) MUSTER_RETURN_IF_ERROR(db_->Execute("SAVEPOINT work"));
   SqlRows rows(*db_);
   TxOver<SqlRows> tx(rows);
   pending.result = (*pending.work)(tx);
@@ -88,8 +88,8 @@ absl::Status GroupWriter::RunOne(Pending& pending, bool alone) {
                                : pending.result;
   }
   if (alone) return absl::OkStatus();
-  if (!pending.result.ok()) MUSTER_RETURN_IF_ERROR(db_->Run("ROLLBACK TO work"));
-  return db_->Run("RELEASE work");
+  if (!pending.result.ok()) MUSTER_RETURN_IF_ERROR(db_->Execute("ROLLBACK TO work"));
+  return db_->Execute("RELEASE work");
 }
 
 void GroupWriter::Answer(Group group, const absl::Status& commit, double commit_seconds) {
