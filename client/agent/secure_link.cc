@@ -12,7 +12,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto kAwaitSlack = std::chrono::seconds(10);  // beyond the time it may be held
+// Beyond the time that a call may be held. A phase that ends answers its whole cohort at once, which
+// takes a coordinator milliseconds each: who hangs up meanwhile only asks again.
+constexpr auto kAwaitSlack = std::chrono::seconds(60);
 
 }  // namespace
 

@@ -49,8 +49,8 @@ absl::StatusOr<Digest> WriteSum(BlobStore& blobs, RandomSource& random, const Su
 
 // What follows the salt in a stored sum.
 ByteSource AfterSalt(std::shared_ptr<const BlobReader> reader) {
-  return [reader = std::move(reader), offset = uint64_t{kSaltBytes}](
-             std::span<char> buffer) mutable -> absl::StatusOr<size_t> {
+  return [reader = std::move(reader),
+          offset = uint64_t{kSaltBytes}](std::span<char> buffer) mutable -> absl::StatusOr<size_t> {
     MUSTER_ASSIGN_OR_RETURN(const size_t got, reader->ReadAt(offset, buffer));
     offset += got;
     return got;

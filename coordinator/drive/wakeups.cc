@@ -51,7 +51,7 @@ void WakeUps::WaitFor(const std::string& key, uint64_t seen_version, Duration ti
     } else {
       const uint64_t id = next_id_++;
       waiters_.emplace(id, Waiter{key, std::move(callback)});
-      by_key_.emplace(key, id);
+      by_key_[key].insert(id);
       deadlines_.emplace(now_() + timeout, id);
       changed_.notify_one();
       return;
@@ -66,13 +66,12 @@ void WakeUps::Wake(const std::string& key) {
     std::lock_guard lock(mutex_);
     ForgetIdle(versions_, by_key_);
     versions_[key] = next_version_++;
-    auto [begin, end] = by_key_.equal_range(key);
-    for (auto it = begin; it != end; ++it) {
-      auto waiter = waiters_.find(it->second);
-      woken.push_back(std::move(waiter->second.callback));
-      waiters_.erase(waiter);
+    const auto waiting = by_key_.extract(key);
+    if (waiting.empty()) return;
+    for (const uint64_t id : waiting.mapped()) {
+      auto waiter = waiters_.extract(id);
+      woken.push_back(std::move(waiter.mapped().callback));
     }
-    by_key_.erase(begin, end);
   }
   for (Callback& callback : woken) callback(Reason::kWoken);
 }
@@ -134,13 +133,9 @@ std::optional<WakeUps::Callback> WakeUps::TakeDue() {
   if (!next || now_() < *next) return std::nullopt;
   const auto first = deadlines_.begin();
   const auto waiter = waiters_.find(first->second);
-  auto [begin, end] = by_key_.equal_range(waiter->second.key);
-  for (auto it = begin; it != end; ++it) {
-    if (it->second == first->second) {
-      by_key_.erase(it);
-      break;
-    }
-  }
+  const auto waiting = by_key_.find(waiter->second.key);
+  waiting->second.erase(first->second);
+  if (waiting->second.empty()) by_key_.erase(waiting);
   Callback callback = std::move(waiter->second.callback);
   waiters_.erase(waiter);
   deadlines_.erase(first);

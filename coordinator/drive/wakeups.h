@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -64,7 +65,8 @@ class WakeUps {
   std::unordered_map<std::string, uint64_t> versions_;  // keys with waiters or recent wakes
   std::unordered_map<uint64_t, Waiter> waiters_;
   std::multimap<Time, uint64_t> deadlines_;
-  std::unordered_multimap<std::string, uint64_t> by_key_;
+  // A whole cohort waits under one key: whose time is over must be found without a walk.
+  std::unordered_map<std::string, std::set<uint64_t>> by_key_;
   std::thread thread_;
 };
 

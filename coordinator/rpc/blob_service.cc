@@ -39,7 +39,7 @@ class Share {
   absl::Status Ask(std::shared_ptr<Stream> self, void (Stream::*begin)()) {
     ByteBudget::Callbacks callbacks;
     callbacks.granted = [this, self, begin] {
-      edge_.executor().PostAlways([self, begin] { ((*self).*begin)(); });
+      edge_.executor().Continue([self, begin] { ((*self).*begin)(); });
     };
     callbacks.evict = [context = context_, weak = std::weak_ptr(self)] {
       if (const auto stream = weak.lock()) context->TryCancel();
@@ -80,7 +80,7 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadChunk>,
     if (!entered.ok()) End(entered);
   }
   void OnReadDone(bool ok) override {
-    edge_.executor().PostAlways([self = self_, ok] { ok ? self->Store() : self->Flush(); });
+    edge_.executor().Continue([self = self_, ok] { ok ? self->Store() : self->Flush(); });
   }
   void OnCancel() override {
     cancelled_ = true;
@@ -173,7 +173,7 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadChunk>,
   void OnWriteDone(bool ok) override {
     if (!ok) return End(Gone());
     share_.Progress();
-    edge_.executor().PostAlways([self = self_] { self->Next(); });
+    edge_.executor().Continue([self = self_] { self->Next(); });
   }
   void OnCancel() override {
     cancelled_ = true;

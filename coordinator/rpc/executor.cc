@@ -17,26 +17,36 @@ Executor::~Executor() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+void Executor::Put(Lane& lane, std::function<void()> work) {
+  lane.push_back(std::move(work));
+  changed_.notify_one();
+}
+
 bool Executor::Post(std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  if (queue_.size() >= queue_limit_) {
+  if (begun_.size() >= queue_limit_) {
     ++refused_;
     return false;
   }
-  queue_.push_back(std::move(work));
-  changed_.notify_one();
+  Put(begun_, std::move(work));
   return true;
 }
 
-void Executor::PostAlways(std::function<void()> work) {
+void Executor::Continue(std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  queue_.push_back(std::move(work));
-  changed_.notify_one();
+  Put(continued_, std::move(work));
+}
+
+void Executor::Wake(std::function<void()> work) {
+  std::lock_guard lock(mutex_);
+  Put(woken_, std::move(work));
 }
 
 size_t Executor::waiting() const {
   std::lock_guard lock(mutex_);
-  return queue_.size();
+  size_t count = 0;
+  for (const Lane& lane : lanes_) count += lane.size();
+  return count;
 }
 
 uint64_t Executor::refused() const {
@@ -44,13 +54,22 @@ uint64_t Executor::refused() const {
   return refused_;
 }
 
+Executor::Lane* Executor::NextLane() {
+  for (size_t tried = 0; tried < lanes_.size(); ++tried) {
+    turn_ = (turn_ + 1) % lanes_.size();
+    if (!lanes_[turn_].empty()) return &lanes_[turn_];
+  }
+  return nullptr;
+}
+
 void Executor::Run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    if (queue_.empty()) return;
-    std::function<void()> work = std::move(queue_.front());
-    queue_.pop_front();
+    Lane* lane = nullptr;
+    changed_.wait(lock, [&] { return (lane = NextLane()) != nullptr || stopping_; });
+    if (lane == nullptr) return;
+    std::function<void()> work = std::move(lane->front());
+    lane->pop_front();
     lock.unlock();
     work();
     lock.lock();

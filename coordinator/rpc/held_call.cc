@@ -71,7 +71,7 @@ void HeldCall::LookAndWait(WakeUps::Reason reason) {
   wakeups.WaitFor(key, version, std::min(left, NextLook()),
                   [self = shared_from_this()](WakeUps::Reason woken) {
                     if (woken == WakeUps::Reason::kShutdown) self->stopping_ = true;
-                    self->edge_.executor().PostAlways([self, woken] { self->LookAndWait(woken); });
+                    self->edge_.executor().Wake([self, woken] { self->LookAndWait(woken); });
                   });
 }
 

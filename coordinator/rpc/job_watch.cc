@@ -33,7 +33,7 @@ class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return End(absl::CancelledError("the caller went away"));
-    edge_.executor().PostAlways([self = self_] { self->AfterWrite(); });
+    edge_.executor().Continue([self = self_] { self->AfterWrite(); });
   }
   void OnCancel() override { cancelled_ = true; }
   void OnDone() override { self_.reset(); }
@@ -85,7 +85,7 @@ class JobWatch : public grpc::ServerWriteReactor<v1::GetJobResponse>,
                                   [self = shared_from_this()](WakeUps::Reason reason) {
                                     if (reason == WakeUps::Reason::kShutdown)
                                       self->stopping_ = true;
-                                    self->edge_.executor().PostAlways([self] { self->Look(); });
+                                    self->edge_.executor().Wake([self] { self->Look(); });
                                   });
   }
 

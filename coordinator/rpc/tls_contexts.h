@@ -29,14 +29,15 @@ class TlsContextWatch {
   TlsContextWatch& operator=(const TlsContextWatch&) = delete;
 
   // Before the first connection: idle connections keep no record buffers; both groups of
-  // proto/transport are offered; a full handshake gives one ticket, where OpenSSL gives two, and a
-  // resumed one none. How many contexts were tuned.
+  // proto/transport are taken; a full handshake gives one ticket, where OpenSSL gives two, and a
+  // resumed one none. How many contexts were tuned; all others stay as OpenSSL has them.
   size_t TuneServer() const;
 
  private:
   static int Index();
   static void OnMade(void* context, void*, CRYPTO_EX_DATA*, int, long, void*);
   static void OnFreed(void* context, void*, CRYPTO_EX_DATA*, int, long, void*);
+  static void OnConnectionFreed(void* connection, void*, CRYPTO_EX_DATA*, int, long, void*);
 
   std::vector<SSL_CTX*> made_;
 };

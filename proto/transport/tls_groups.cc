@@ -7,7 +7,7 @@ namespace {
 
 // If it fails, the connection offers what it would have offered.
 void OnConnectionMade(void* connection, void*, CRYPTO_EX_DATA*, int, long, void*) {
-  SSL_set1_groups_list(static_cast<SSL*>(connection), kTlsGroups);
+  SSL_set1_groups_list(static_cast<SSL*>(connection), kOfferedTlsGroups);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 """Processes of the story: a coordinator and devices, started here and stopped here."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -8,6 +9,8 @@ import signal
 import socket
 import subprocess
 import time
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class StoryError(Exception):
@@ -40,17 +43,23 @@ def wait_for(what, seconds, look, log=None):
 
 
 class Processes:
-    """Starts programs in their own process groups and ends every one of them."""
+    """Starts programs in their own process groups and ends every one of them. `bound` ones end with the
+    thread that started them too, however it ends."""
 
-    def __init__(self):
+    def __init__(self, bound=False):
         self._running = []
+        self._before_exec = None
+        if bound:
+            prctl = ctypes.CDLL(None).prctl  # looked up before there is a fork
+            self._before_exec = lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def start(self, arguments, log, environment=None):
-        """`environment` is added to this process's own."""
+    def start(self, arguments, log, environment=None, talk=False):
+        """`environment` is added to this process's own. `talk`: its stdin and stdout are pipes of text."""
         with open(log, "ab") as out:
             process = subprocess.Popen(
-                [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, env={**os.environ, **(environment or {})})
+                [str(a) for a in arguments], stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talk else out, stderr=out, text=talk, start_new_session=True,
+                env={**os.environ, **(environment or {})}, preexec_fn=self._before_exec)
         self._running.append(process)
         return process
 
@@ -91,6 +100,7 @@ class Coordinator:
         self.serve_environment = {}
         self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(replicas)]
         self.address = ",".join(self.addresses)
+        self.own_states = {}  # of replicas that have a copy of the folder, by their index
         self.replicas = [None] * replicas  # processes
         self.pin = None
         self.start_ms = None
@@ -109,9 +119,9 @@ class Coordinator:
         if len(self.replicas) > 1:
             own = ["--replica", f"r{index}", "--run-file", self.folder / f"replica-{index}.json"]
         self.replicas[index] = self.processes.start(
-            [self.bin / "muster-coordinator", "serve", "--state-dir", self.state,
-             "--listen", self.addresses[index], "--http", "127.0.0.1:0", "--pace-min-ms", "1000",
-             *own, *self.serve_arguments],
+            [self.bin / "muster-coordinator", "serve", "--state-dir",
+             self.own_states.get(index, self.state), "--listen", self.addresses[index],
+             "--http", "127.0.0.1:0", "--pace-min-ms", "1000", *own, *self.serve_arguments],
             self.log, self.serve_environment)
 
     def serve(self):

@@ -1,5 +1,6 @@
 #include "coordinator/store/sqlite/connection.h"
 
+#include "proto/core/status.h"
 #include "proto/core/strings.h"
 
 namespace muster {
@@ -54,6 +55,11 @@ Connection::~Connection() {
 
 absl::Status Connection::Execute(const char* sql) {
   return SqliteStatus(db_, sqlite3_exec(db_, sql, nullptr, nullptr, nullptr), "writing", path_);
+}
+
+absl::Status Connection::Run(std::string_view sql) {
+  MUSTER_ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  return statement.Run();
 }
 
 absl::StatusOr<Statement> Connection::Prepare(std::string_view sql) {

@@ -30,6 +30,8 @@ class Connection final : public Database {
 
   // Any number of statements, no parameters, no rows.
   absl::Status Execute(const char* sql);
+  // One such statement that is needed again and again: compiled once. A literal.
+  absl::Status Run(std::string_view sql);
   absl::StatusOr<Statement> Prepare(std::string_view sql) override;
   bool ManyWriters() const override { return false; }
 

@@ -52,10 +52,10 @@ class SqliteStore final : public StateStore {
 absl::Status ReadFrom(ReaderPool& readers,
                       const std::function<absl::Status(const StoreReader&)>& work) {
   MUSTER_ASSIGN_OR_RETURN(ReaderPool::Lease connection, readers.Take());
-  MUSTER_RETURN_IF_ERROR(connection->Execute("BEGIN"));
+  MUSTER_RETURN_IF_ERROR(connection->Run("BEGIN"));
   SqlRows rows(*connection);
   const absl::Status status = work(ReaderOver<SqlRows>(rows));
-  const absl::Status end = connection->Execute("ROLLBACK");
+  const absl::Status end = connection->Run("ROLLBACK");
   return status.ok() ? end : status;
 }
 

@@ -1,11 +1,15 @@
 """A coordinator process under load: starts it with a fleet of virtual devices, and reads from /proc what
 it costs."""
 
+import contextlib
 import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
@@ -14,6 +18,38 @@ from fleet import Coordinator, Processes, StoryError, run, wait_for  # noqa: E40
 TICKS = os.sysconf("SC_CLK_TCK")
 RESET_PEAK = "5"  # proc(5), clear_refs
 MANY_PARAMETERS = 100_000_000
+LOG_TAIL = 2000  # characters that a failed run shows
+NOT_LOGS = shutil.ignore_patterns("coordinator", "spool", "operator")
+
+
+def say(name, value):
+    """One of the lines that scripts/dev bench gathers."""
+    print(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}", flush=True)
+
+
+def play(name, scene, failed=None, **fleet_options):
+    """Starts a fleet in a folder of its own and runs `scene(fleet)`; the exit status. However it ends,
+    by SIGTERM too, nothing of the fleet stays; a failed one's logs go to the folder `failed`."""
+    def terminate(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is being stopped is stopped to the end
+        sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, terminate)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"muster-{name}-"))
+    fleet = LoadedFleet(folder=folder, **fleet_options)
+    try:
+        fleet.start()
+        scene(fleet)
+    except StoryError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        if fleet.coordinator.log.exists():
+            print(fleet.coordinator.log.read_text()[-LOG_TAIL:], file=sys.stderr)
+        if failed is not None:
+            shutil.copytree(folder, failed, dirs_exist_ok=True, ignore=NOT_LOGS)
+        return 1
+    finally:
+        fleet.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 class Meter:
@@ -42,6 +78,12 @@ class Meter:
         (self.folder / "clear_refs").write_text(RESET_PEAK)
 
 
+def keep_on(process, cores):
+    """Every thread of it. Where that cannot be done, the run has no such figure."""
+    subprocess.run(["taskset", "--all-tasks", "--cpu-list", "--pid", ",".join(map(str, cores)),
+                    str(process.pid)], check=True, capture_output=True)
+
+
 class LoadedCoordinator(Coordinator):
     """As the story's, and measured."""
 
@@ -49,25 +91,19 @@ class LoadedCoordinator(Coordinator):
         super().serve()
         self.meter = Meter(self.process.pid)
 
-    def run_on(self, cores):
-        """Keeps every thread on these cores. Where that cannot be done, the run has no such figure."""
-        subprocess.run(["taskset", "--all-tasks", "--cpu-list", "--pid", cores,
-                        str(self.process.pid)], check=True, capture_output=True)
-
 
 class Generator:
     """muster-loadgen: one command, one answer."""
 
-    def __init__(self, bin_dir, coordinator, folder, workers=4):
+    def __init__(self, bin_dir, coordinator, folder, processes, workers=4):
         spool = pathlib.Path(folder) / "spool"
         spool.mkdir(parents=True, exist_ok=True)
         self.coordinator = coordinator
         self.log = pathlib.Path(folder) / "loadgen.log"
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [str(pathlib.Path(bin_dir) / "muster-loadgen"), "--coordinator", coordinator.address,
-                 "--ca-pin", coordinator.pin, "--spool", str(spool), "--workers", str(workers)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.process = processes.start(
+            [pathlib.Path(bin_dir) / "muster-loadgen", "--coordinator", coordinator.address,
+             "--ca-pin", coordinator.pin, "--spool", spool, "--workers", workers],
+            self.log, talk=True)
 
     def do(self, what, **arguments):
         """Its answer, with what the coordinator spent meanwhile."""
@@ -90,36 +126,50 @@ class Generator:
             raise StoryError(f"muster-loadgen: {answer['error']} {answer.get('outcomes')}")
         return answer
 
-    def stop(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def close(self):
+        """After the process has ended."""
+        self.process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # a command that it never read
+            self.process.stdin.close()
 
 
 class LoadedFleet:
     """The coordinator, the generator, and rounds that they play."""
 
     def __init__(self, bin_dir, folder, devices, tiers=(), serve=(), workers=4):
-        self.processes = Processes()
+        self.processes = Processes(bound=True)
         self.generator = None
+        self.workers = workers
+        self.bin = pathlib.Path(bin_dir)
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.tiers = sorted(set(tiers))
         self.devices = devices
         self.jobs = 0
         self.coordinator = LoadedCoordinator(bin_dir, folder, self.processes)
-        self.coordinator.init()
         self.coordinator.serve_arguments = list(serve)
+
+    def start(self):
+        self.coordinator.init()
         self.coordinator.serve()
-        self.generator = Generator(bin_dir, self.coordinator, folder, workers)
+        self.generator = Generator(self.bin, self.coordinator, self.folder, self.processes,
+                                   self.workers)
 
     def stop(self):
-        if self.generator is not None:
-            self.generator.stop()
         self.processes.stop_all()
+        if self.generator is not None:
+            self.generator.close()
+
+    def run_apart(self, core):
+        """The coordinator has one core for itself, the generator the others, so that neither's figures
+        are about the other's cache misses."""
+        others = [other for other in range(os.cpu_count()) if other != core]
+        keep_on(self.coordinator.process, [core])
+        keep_on(self.generator.process, others or [core])
+
+    def run_anywhere(self):
+        for process in (self.coordinator.process, self.generator.process):
+            keep_on(process, range(os.cpu_count()))
 
     def enrol(self, in_flight=64):
         token = self.coordinator.muster("tokens", "create", "--uses", str(self.devices),

@@ -3,16 +3,12 @@ memory, and what is left to do of a transfer that was cut."""
 
 import argparse
 import os
-import pathlib
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 
-from fleet_load import LoadedFleet, StoryError
-from load import say
+import fleet_load
+from fleet_load import StoryError, say
 
 EPILOG = """
 The devices send vectors of the model's size without training it; everything else is real. The peak is the
@@ -61,9 +57,9 @@ def measure_resumption(fleet, options):
     folder = fleet.folder / "pulled"
     part = folder / "weights.f32.part"
     whole = FLOAT_BYTES * options.parameters
+    log = fleet.folder / "pull.log"
     pull = fleet.coordinator.command("models", "pull", "large@1", "--out", folder)
-    process = subprocess.Popen([str(a) for a in pull], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = fleet.processes.start(pull, log)
     while size_of(part) < CUT_AT * whole and process.poll() is None:
         time.sleep(0.001)
     fleet.coordinator.process.send_signal(signal.SIGKILL)
@@ -73,14 +69,14 @@ def measure_resumption(fleet, options):
         raise StoryError("the transfer was over before it could be cut: take more --parameters")
     held = size_of(part)
     fleet.coordinator.serve()
-    again = subprocess.Popen([str(a) for a in pull])
+    again = fleet.processes.start(pull, log)
     smallest = held
     while again.poll() is None:
         if part.exists():
             smallest = min(smallest, size_of(part))
         time.sleep(0.001)
     if again.returncode != 0 or size_of(folder / "weights.f32") < whole:
-        raise StoryError(f"the transfer did not go on: `{' '.join(map(str, pull))}`")
+        raise StoryError(f"the transfer did not go on: {log.read_text()}")
     say("large_held_when_cut", held / whole)
     say("large_held_when_resumed", smallest / whole)
     return {"held": held, "smallest": smallest}
@@ -95,21 +91,8 @@ def play(fleet, options):
 
 def main():
     options = parse()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-large-"))
-    fleet = None
-    try:
-        fleet = LoadedFleet(options.bin, folder, options.devices, workers=options.workers)
-        play(fleet, options)
-    except StoryError as error:
-        print(f"large: {error}", file=sys.stderr)
-        if fleet is not None:
-            print(fleet.coordinator.log.read_text()[-2000:], file=sys.stderr)
-        return 1
-    finally:
-        if fleet is not None:
-            fleet.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return fleet_load.play("large", lambda fleet: play(fleet, options), bin_dir=options.bin,
+                           devices=options.devices, workers=options.workers)
 
 
 if __name__ == "__main__":

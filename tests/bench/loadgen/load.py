@@ -5,11 +5,10 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
 import sys
-import tempfile
 
-from fleet_load import LoadedFleet, StoryError
+import fleet_load
+from fleet_load import say
 
 EPILOG = """
 CPU times are the coordinator's own (utime + stime of its process), so that they mean the same on a busy
@@ -49,7 +48,9 @@ def parse():
     parser.add_argument("--store", default="", help="the coordinator's --store, if not SQLite")
     parser.add_argument("--serve", action="append", default=[], metavar="OPTION",
                         help="one more option of muster-coordinator serve, such as --serve=--threads=4")
-    parser.add_argument("--core", default="0", help="the one core for the check-ins; empty: any")
+    parser.add_argument("--core", default="0",
+                        help="the coordinator's one core for the check-ins, while the generator has the"
+                             " others; empty: any for both")
     parser.add_argument("--bin", default=os.environ.get("MUSTER_BIN", "build/release/bin"),
                         help="folder of the programs")
     parser.add_argument("--out", default="build/load", help="folder for load.json and load.svg")
@@ -60,11 +61,6 @@ def parse():
     if not 0 <= options.dropped < 0.5 or not 0 <= options.slow <= 1:
         parser.error("--dropped is a share below 0.5, --slow one up to 1")
     return options
-
-
-def say(name, value):
-    """One of the lines that scripts/dev bench gathers."""
-    print(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}", flush=True)
 
 
 def count(answer, call="CheckIn"):
@@ -97,7 +93,7 @@ def measure_connections(fleet, options):
     say("load_memory_kb_per_connection", report["memory_kb_per_connection"])
 
     if options.core:
-        fleet.coordinator.run_on(options.core)
+        fleet.run_apart(int(options.core))
     kept = generator.do("check_in", count=options.devices, times=options.check_ins, in_flight=256)
     report["kept"] = summary(kept)
     # What one core would do if it did nothing else.
@@ -110,7 +106,7 @@ def measure_connections(fleet, options):
         report[name] = summary(fresh)
         say(f"load_{name}_cpu_ms", report[name]["cpu_ms"])
     if options.core:
-        fleet.coordinator.run_on(f"0-{os.cpu_count() - 1}")
+        fleet.run_anywhere()
     generator.do("connect", count=min(options.fresh, options.devices))
     return report
 
@@ -180,35 +176,27 @@ def draw(report, out):
     return save(figure, out, "load")
 
 
+def measure(fleet, options, out):
+    report = {"options": {k: v for k, v in vars(options).items() if k not in ("bin", "out")},
+              "cores": os.cpu_count()}
+    report["connections"] = measure_connections(fleet, options)
+    report["rounds"] = measure_large_round(fleet, options) if options.cohort else {}
+    report["curve"] = measure_curve(fleet, options)
+    (out / "load.json").write_text(json.dumps(report, indent=2) + "\n")
+    pictures = draw(report, out)
+    print("\n".join(["", str(out / "load.json"), *pictures]))
+
+
 def main():
     options = parse()
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-load-"))
-    serve = list(options.serve) + (["--store", options.store] if options.store else [])
-    fleet = None
-    try:
-        fleet = LoadedFleet(options.bin, folder, options.devices,
-                            tiers=[*options.cohorts, options.cohort, max(10, options.cohort // 10)],
-                            serve=serve, workers=options.workers)
-        report = {"options": {k: v for k, v in vars(options).items() if k not in ("bin", "out")},
-                  "cores": os.cpu_count()}
-        report["connections"] = measure_connections(fleet, options)
-        report["rounds"] = measure_large_round(fleet, options) if options.cohort else {}
-        report["curve"] = measure_curve(fleet, options)
-        (out / "load.json").write_text(json.dumps(report, indent=2) + "\n")
-        pictures = draw(report, out)
-        print("\n".join(["", str(out / "load.json"), *pictures]))
-    except StoryError as error:
-        print(f"load: {error}", file=sys.stderr)
-        shutil.copytree(folder, out / "failed", dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns("coordinator", "spool", "operator"))
-        return 1
-    finally:
-        if fleet is not None:
-            fleet.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return fleet_load.play(
+        "load", lambda fleet: measure(fleet, options, out), failed=out / "failed",
+        bin_dir=options.bin, devices=options.devices,
+        tiers=[*options.cohorts, options.cohort, max(10, options.cohort // 10)],
+        serve=[*options.serve, *(["--store", options.store] if options.store else [])],
+        workers=options.workers)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ namespace {
 
 using secagg::AwaitedPhase;
 
-constexpr auto kHeldSlack = std::chrono::seconds(10);  // beyond the time that a call may be held
+constexpr auto kHeldSlack = std::chrono::seconds(60);  // beyond the time that a call may be held
 constexpr Duration kAskAgain = std::chrono::milliseconds(200);
 constexpr char kNotNeeded[] = "not needed any more";
 

@@ -5,13 +5,17 @@ import argparse
 import os
 import pathlib
 import shutil
+import signal
 import struct
+import subprocess
+import sys
 import tempfile
 import unittest
 
 import large
-from fleet_load import LoadedFleet
+from fleet_load import LoadedFleet, wait_for
 
+HERE = pathlib.Path(__file__).resolve().parent
 BIN = pathlib.Path(os.environ["MUSTER_BIN"])
 DEVICES = 100
 CLIENTS = 40
@@ -25,6 +29,7 @@ class LoadTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.fleet = LoadedFleet(BIN, self.folder, DEVICES, tiers=[CLIENTS])
         self.addCleanup(self.fleet.stop)
+        self.fleet.start()
 
     def weights(self, model):
         folder = self.folder / f"pulled-{model}"
@@ -72,9 +77,54 @@ class LargeModelTest(unittest.TestCase):
                                      phase_seconds=60)
         fleet = LoadedFleet(BIN, folder, options.devices)
         self.addCleanup(fleet.stop)
+        fleet.start()
         transfer = large.play(fleet, options)
         self.assertGreaterEqual(transfer["held"], large.CUT_AT * 4 * options.parameters)
         self.assertEqual(transfer["smallest"], transfer["held"])
+
+
+def program(pid):
+    """What runs there; nothing if it has ended."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0].rpartition("/")[2]
+    except OSError:
+        return ""
+
+
+def children(pid):
+    found = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {program(child): child for child in found}
+
+
+class EndTest(unittest.TestCase):
+    """A benchmark that is ended takes along what it started."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-ended-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def end_by(self, ending):
+        benchmark = subprocess.Popen(
+            [sys.executable, "-B", HERE / "large.py", "--bin", BIN, "--parameters", "1000000"],
+            stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(self.folder)})
+        self.addCleanup(benchmark.kill)
+
+        def both():
+            there = children(benchmark.pid)
+            return there if {"muster-coordinator", "muster-loadgen"} <= there.keys() else None
+        started = wait_for("the start of both programs", 30, both)
+        benchmark.send_signal(ending)
+        status = benchmark.wait(30)
+        wait_for("the end of both programs", 10, lambda: not any(map(program, started.values())))
+        return status
+
+    def test_by_sigterm_nothing_is_left(self):
+        self.assertEqual(self.end_by(signal.SIGTERM), 128 + signal.SIGTERM)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_by_sigkill_no_process_is_left(self):
+        self.assertEqual(self.end_by(signal.SIGKILL), -signal.SIGKILL)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -58,6 +58,26 @@ TEST(WakeUps, WithoutAThreadTimeoutsFireByTheClockThatIsGiven) {
   EXPECT_EQ(wakeups.FireDue(), 0u);
 }
 
+TEST(WakeUps, WhoWaitsLongestUnderAKeyIsWokenFirst) {
+  WakeUps::Time now{};
+  WakeUps wakeups([&now] { return now; });
+  const uint64_t version = wakeups.version("a");
+  std::string order;
+  const auto wait = [&](char name, Duration timeout) {
+    wakeups.WaitFor("a", version, timeout, [&order, name](Reason) { order += name; });
+  };
+  wait('1', hours(3));
+  wait('2', hours(1));
+  wait('3', hours(2));
+  now += hours(1);
+  EXPECT_EQ(wakeups.FireDue(), 1u);
+  wait('4', hours(1));
+  wakeups.Wake("a");
+  EXPECT_EQ(order, "2134");
+  wakeups.Wake("a");
+  EXPECT_EQ(order, "2134");
+}
+
 TEST(WakeUps, WaitingAfterShutdownReturnsAtOnce) {
   WakeUps wakeups;
   const uint64_t version = wakeups.version("a");
