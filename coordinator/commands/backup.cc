@@ -5,6 +5,7 @@
 
 #include "coordinator/commands/command.h"
 #include "coordinator/commands/state_layout.h"
+#include "coordinator/commands/timeline_output.h"
 #include "proto/core/files.h"
 #include "proto/core/random.h"
 #include "proto/core/status.h"
@@ -50,7 +51,8 @@ absl::StatusOr<int> RunBackup(CommandLine& line) {
     return absl::FailedPreconditionError(
         StrCat("there is no SQLite store in ", state_dir.string(),
                ". One in PostgreSQL is backed up with pg_dump, or a base backup and WAL archiving;",
-               " its blobs with the object store's own means"));
+               " its blobs with the object store's own means. After one was restored run",
+               " `muster-coordinator timeline new` before any coordinator serves"));
   }
   SystemRandom random;
   MUSTER_ASSIGN_OR_RETURN(const BackupReport report,
@@ -76,17 +78,12 @@ absl::StatusOr<int> RunBackup(CommandLine& line) {
 }
 
 nlohmann::json JsonOf(const RestoreReport& report) {
-  nlohmann::json jobs = nlohmann::json::array();
-  for (const Continued& job : report.timeline.jobs) {
-    jobs.push_back({{"before", job.before.value()}, {"now", job.now.value()}});
-  }
-  return {{"blobs", report.blobs},
-          {"bytes", report.bytes},
-          {"keys", report.keys},
-          {"backup_unix_us", report.created.unix_us},
-          {"jobs", std::move(jobs)},
-          {"finished_jobs", report.timeline.finished_jobs},
-          {"revoked_tokens", report.timeline.revoked_tokens}};
+  nlohmann::json json = TimelineJson(report.timeline);
+  json["blobs"] = report.blobs;
+  json["bytes"] = report.bytes;
+  json["keys"] = report.keys;
+  json["backup_unix_us"] = report.created.unix_us;
+  return json;
 }
 
 absl::StatusOr<int> RunRestore(CommandLine& line) {
@@ -109,13 +106,8 @@ absl::StatusOr<int> RunRestore(CommandLine& line) {
   }
   line.out() << "restored the store and " << report.blobs << " blobs, " << report.bytes
              << " bytes, as of " << report.created.ToString() << "\n";
-  for (const Continued& job : report.timeline.jobs) {
-    line.out() << "job " << job.before.value() << " goes on as " << job.now.value() << "\n";
-  }
-  line.out() << "open join tokens that were revoked: " << report.timeline.revoked_tokens << "\n"
-             << "What was done after the backup is lost: revoke again what was revoked since, and\n"
-             << "let devices that enrolled since enrol again.\n"
-             << "Next: muster-coordinator serve --state-dir " << state_dir.string() << "\n";
+  PrintTimeline(line.out(), report.timeline);
+  line.out() << "Next: muster-coordinator serve --state-dir " << state_dir.string() << "\n";
   return kExitDone;
 }
 
@@ -138,7 +130,8 @@ and the at-rest key are added under that passphrase (scrypt, AES-256-GCM).
 
 Not in a backup: open rounds, which begin anew after a restore, and uploads. A store in
 PostgreSQL is backed up with its own tools: pg_dump, or a base backup with WAL archiving
-for any point in time; its blobs with those of the object store.
+for any point in time; its blobs with those of the object store. Restored with those, it
+needs `muster-coordinator timeline new`.
 )",
       .examples =
           R"(muster-coordinator backup -d /var/lib/muster --out /backup/muster

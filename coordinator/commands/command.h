@@ -67,6 +67,7 @@ const Command& CaRetireCommand();
 const Command& GcCommand();
 const Command& BackupCommand();
 const Command& RestoreCommand();
+const Command& TimelineNewCommand();
 const Command& MigrateCommand();
 const Command& DoctorCommand();
 const Command& AtRestKeyNewCommand();

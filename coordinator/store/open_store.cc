@@ -78,6 +78,11 @@ absl::StatusOr<DatabaseState> InspectDatabase(std::string_view url,
   return DatabaseState{.name = "SQLite", .bytes = error ? 0 : bytes};
 }
 
+absl::Status CheckNobodyServes(std::string_view url) {
+  MUSTER_RETURN_IF_ERROR(CheckStoreUrl(url));
+  return IsPostgres(url) ? CheckNoSessions({.url = std::string(url)}) : absl::OkStatus();
+}
+
 bool IsSharedStore(std::string_view url) { return IsPostgres(url); }
 
 }  // namespace muster

@@ -39,6 +39,9 @@ absl::StatusOr<StoreSchema> InspectSchema(std::string_view url,
 // InspectPostgres().
 absl::StatusOr<DatabaseState> InspectDatabase(std::string_view url,
                                               const std::filesystem::path& state_dir);
+// FailedPrecondition, naming them, while coordinators have a shared store; as CheckNoSessions(). A
+// store of one process is locked instead: OpenStore() refuses it.
+absl::Status CheckNobodyServes(std::string_view url);
 // Whether many processes may have the store at once.
 bool IsSharedStore(std::string_view url);
 // The folder that SQLite's file is in; nothing for a database that is a server.

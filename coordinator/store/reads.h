@@ -188,6 +188,7 @@ class TxOver : public Reads<StoreTx, Rows> {
     return this->rows_.PruneAudit(chain, through);
   }
   absl::StatusOr<uint64_t> NextGeneration() override { return this->rows_.NextGeneration(); }
+  absl::Status SkipGenerations(uint64_t by) override { return this->rows_.SkipGenerations(by); }
 };
 
 }  // namespace muster

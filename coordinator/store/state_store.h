@@ -175,6 +175,8 @@ class StoreTx : public StoreReader {
   virtual absl::Status AddUsage(const UsageRecord& delta) = 0;
   // Counts up by one, from 1.
   virtual absl::StatusOr<uint64_t> NextGeneration() = 0;
+  // Counts up by `by` at once, past generations that a store which went back in time once gave.
+  virtual absl::Status SkipGenerations(uint64_t by) = 0;
 
   // What garbage collection lets go. Absent is fine.
   virtual absl::Status DeleteModel(const ModelVersion& id) = 0;

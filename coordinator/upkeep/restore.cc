@@ -116,7 +116,6 @@ absl::StatusOr<RestoreReport> RestoreBackup(const StateLayout& layout, const fs:
   const fs::path database = layout.state_dir / layout.database;
   MUSTER_RETURN_IF_ERROR(
       CopyChecked(backup / layout.database, database, manifest.database, kDatabaseMode).status());
-  MUSTER_RETURN_IF_ERROR(AdvanceSqliteGeneration(database, kGenerationJump));
   {
     MUSTER_ASSIGN_OR_RETURN(const auto store, OpenSqliteStore({.directory = layout.state_dir}));
     MUSTER_ASSIGN_OR_RETURN(report.timeline, BeginNewTimeline(*store, random, options, now,

@@ -105,6 +105,7 @@ absl::StatusOr<NewTimeline> BeginNewTimeline(StateStore& store, RandomSource& ra
   NewTimeline result;
   MUSTER_RETURN_IF_ERROR(store.Write([&](StoreTx& tx) -> absl::Status {
     result = {};
+    MUSTER_RETURN_IF_ERROR(tx.SkipGenerations(kGenerationJump));
     MUSTER_RETURN_IF_ERROR(EndJobs(tx, names, now, options, result));
     MUSTER_RETURN_IF_ERROR(RevokeTokens(tx, now, result));
     return Record(tx, options, result, backup, now);

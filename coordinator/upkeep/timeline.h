@@ -14,7 +14,7 @@ namespace muster {
 
 // How far the generation of desired state jumps. No fleet sees that many promotions between a
 // backup and its restore.
-inline constexpr int64_t kGenerationJump = int64_t{1} << 32;
+inline constexpr uint64_t kGenerationJump = uint64_t{1} << 32;
 
 struct Continued {
   JobId before;
@@ -29,8 +29,9 @@ struct NewTimeline {
 
 // In one transaction: jobs that were not over end, their open rounds abandoned with all that they
 // held; each goes on from its newest model version as a new job, whose rounds, invocations and
-// sessions have names that no device ever saw. Join tokens that were open are revoked, because they
-// may have been used up or revoked since. The audit log says so.
+// sessions have names that no device ever saw. The generation of desired state jumps. Join tokens
+// that were open are revoked, because they may have been used up or revoked since. The audit log
+// says so, and that it was from `backup`.
 absl::StatusOr<NewTimeline> BeginNewTimeline(StateStore& store, RandomSource& random,
                                              const DriveOptions& options, Timestamp now,
                                              const std::string& backup);

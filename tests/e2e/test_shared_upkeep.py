@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 
-from harness import BIN, FleetTest, main
+from harness import BIN, FleetTest, main, wait_for
+from postgres import programs
 
 PASSWORD = "s3cret"
 
@@ -77,6 +78,55 @@ class SharedUpkeep(FleetTest):
 
     def show_models(self):
         return self.coordinator.muster_json("models", "ls")["models"]
+
+    def postgres_tool(self, name, *arguments):
+        done = subprocess.run([programs() / name, *arguments], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def wait_for_rounds(self, job, count):
+        wait_for(f"round {count}", 120,
+                 lambda: self.show(job)["job"].get("rounds_committed", 0) >= count,
+                 self.coordinator.log)
+
+    def test_devices_that_are_ahead_of_a_restored_database_go_on_in_a_new_timeline(self):
+        self.start_fleet(5)
+        job = self.submit(self.job(
+            rounds=8, round={"clients": 5, "quorum": 4, "deadline": "60s"},
+            privacy={"secure_aggregation": {"mode": "semi-honest", "drop": 0.2, "corrupt": 0.2}}))
+        self.wait_for_rounds(job, 2)
+        dump = self.folder / "muster.dump"
+        self.postgres_tool("pg_dump", "-Fc", "-f", dump, self.postgres.url())
+        self.wait_for_rounds(job, 4)  # the devices are ahead now
+        refused = self.run_coordinator("timeline", "new", "--store", self.store_url(), code=1)
+        self.assertIn("coordinators are connected", refused.stderr)
+        self.assertIn("pid ", refused.stderr)
+        self.coordinator.process.kill()
+        self.coordinator.process.wait()
+
+        self.postgres_tool("psql", "-c", "CREATE DATABASE restored", self.postgres.url())
+        restored = self.store_url("restored")
+        empty = self.run_coordinator("timeline", "new", "--store", restored, code=1)
+        self.assertIn("restore it first", empty.stderr)
+        self.postgres_tool("pg_restore", "-d", self.postgres.url("restored"), dump)
+        begun = json.loads(self.run_coordinator(
+            "timeline", "new", "--store", restored, "--backup", "a dump", "--json").stdout)
+        self.assertEqual([j["before"] for j in begun["jobs"]], [job])
+        self.assertEqual(begun["revoked_tokens"], 0)  # the one that there was is used up
+
+        self.serve_from(restored)
+        self.coordinator.serve()
+        continued = self.wait_for_end(begun["jobs"][0]["now"])
+        self.assertEqual(continued["job"]["phase"], "succeeded", continued["job"].get("reason"))
+        self.assertEqual(continued["job"]["rounds_committed"], 8)
+        self.assertEqual(self.show(job)["job"]["phase"], "cancelled")
+        self.assertEqual(len(self.coordinator.muster_json("fleet", "ls")["devices"]), 5)
+        self.doctor("--deep")
+        rows = [row for row in self.coordinator.muster_json("audit", "ls")["rows"]
+                if row["action"] == "store.restore"]
+        self.assertTrue(any("backup=a dump" in row["detail"] for row in rows), rows)
+        chains = self.coordinator.muster_json("audit", "verify")["chains"]
+        self.assertTrue(all(chain["intact"] for chain in chains), chains)
 
     def test_the_doctor_refuses_places_that_are_none(self):
         for wrong in (["--store", f"mongodb://u:{PASSWORD}@h/db"], ["--blobs", "ftp://bucket"],

@@ -83,6 +83,7 @@ class MemoryTables {
   absl::Status PostponeTask(const std::string& key, uint64_t fence, Timestamp due);
   absl::Status AddUsage(const UsageRecord& delta);
   absl::StatusOr<uint64_t> NextGeneration();
+  absl::Status SkipGenerations(uint64_t by);
   absl::Status DeleteModel(const ModelVersion& id);
   absl::StatusOr<size_t> DeleteInvocations(const JobId& job, size_t limit);
   absl::StatusOr<size_t> DeleteUsage(const std::string& job);
@@ -94,7 +95,7 @@ class MemoryTables {
   using Seat = std::tuple<RoundId, FunctionKind, DeviceId>;
 
   uint64_t Counter(const std::string& name) const;
-  uint64_t Count(const std::string& name);
+  uint64_t Count(const std::string& name, uint64_t by = 1);
 
   UndoLog* undo_ = nullptr;
   UndoMap<JobId, JobRecord> jobs_;

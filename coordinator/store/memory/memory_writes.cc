@@ -157,8 +157,13 @@ absl::Status MemoryTables::AddUsage(const UsageRecord& delta) {
 
 absl::StatusOr<uint64_t> MemoryTables::NextGeneration() { return Count("generation"); }
 
-uint64_t MemoryTables::Count(const std::string& name) {
-  const uint64_t next = Counter(name) + 1;
+absl::Status MemoryTables::SkipGenerations(uint64_t by) {
+  Count("generation", by);
+  return absl::OkStatus();
+}
+
+uint64_t MemoryTables::Count(const std::string& name, uint64_t by) {
+  const uint64_t next = Counter(name) + by;
   counters_.Set(*undo_, name, next);
   return next;
 }

@@ -24,7 +24,7 @@ constexpr std::pair<std::string_view, std::string_view> kDefaults[] = {
     {"keepalives_count", "3"},
     {"tcp_user_timeout", "20000"},
     {"gssencmode", "disable"},
-    {"fallback_application_name", "muster-coordinator"},
+    {"fallback_application_name", kApplicationName},
 };
 
 std::string_view ValueOf(const PQconninfoOption* options, std::string_view keyword) {

@@ -13,6 +13,9 @@
 
 namespace muster {
 
+// What a session is called on the server, unless the URL or PGAPPNAME says otherwise.
+inline constexpr char kApplicationName[] = "muster-coordinator";
+
 class ConnInfo {
  public:
   // InvalidArgument without a word of the URL: it may hold a password.

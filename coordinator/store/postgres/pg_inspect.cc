@@ -22,6 +22,12 @@ Answer ReadAnswer(Row& row) {
   return answer;
 }
 
+std::string ReadSession(Row& row) {
+  const int64_t pid = row.I64();
+  const std::string user = row.Text(), from = row.Text();
+  return StrCat("pid ", pid, " of role ", user, from.empty() ? "" : StrCat(" from ", from));
+}
+
 // The server answered between the two times of this machine; what is outside of them is certain.
 Duration Ahead(Timestamp server, Timestamp asked, Timestamp answered) {
   if (server < asked) return server - asked;
@@ -56,6 +62,23 @@ absl::StatusOr<DatabaseState> InspectPostgres(const PostgresOptions& options) {
   state.name = StrCat("PostgreSQL ", state.name, " at ", db->info().where());
   state.clock_ahead = Ahead(answer->at, asked, answered);
   return state;
+}
+
+absl::Status CheckNoSessions(const PostgresOptions& options) {
+  // The address of another role's session is shown to superusers and monitors only.
+  static constexpr char kFind[] =
+      "SELECT pid::bigint, usename::text, coalesce(host(client_addr), '') FROM pg_stat_activity"
+      " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+      " AND application_name IN (?, current_setting('application_name')) ORDER BY pid";
+  MUSTER_ASSIGN_OR_RETURN(const PgConnector connector, MakeConnector(options));
+  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
+  MUSTER_ASSIGN_OR_RETURN(Statement find, db->Prepare(kFind));
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> sessions,
+                          find.Bind(kApplicationName).All(ReadSession));
+  if (sessions.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(StrCat("coordinators are connected to PostgreSQL at ",
+                                              db->info().where(), ": ", StrJoin(sessions, ", "),
+                                              "; stop all that use this database first"));
 }
 
 }  // namespace muster

@@ -13,4 +13,8 @@ absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options
 
 absl::StatusOr<DatabaseState> InspectPostgres(const PostgresOptions& options);
 
+// FailedPrecondition, naming them, while coordinators have sessions in the database: those that are
+// called kApplicationName there, or as this program's own. It cannot tell schemas apart.
+absl::Status CheckNoSessions(const PostgresOptions& options);
+
 }  // namespace muster

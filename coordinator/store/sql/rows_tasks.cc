@@ -106,6 +106,8 @@ absl::StatusOr<uint64_t> SqlRows::CurrentGeneration() const { return Counter("ge
 
 absl::StatusOr<uint64_t> SqlRows::NextGeneration() { return Count("generation"); }
 
+absl::Status SqlRows::SkipGenerations(uint64_t by) { return Count("generation", by).status(); }
+
 absl::StatusOr<uint64_t> SqlRows::Counter(std::string_view name) const {
   MUSTER_ASSIGN_OR_RETURN(Statement find, db_.Prepare("SELECT value FROM counter WHERE name = ?"));
   MUSTER_ASSIGN_OR_RETURN(const std::optional<int64_t> value, find.Bind(name).One(ReadNumber));
@@ -113,11 +115,11 @@ absl::StatusOr<uint64_t> SqlRows::Counter(std::string_view name) const {
   return static_cast<uint64_t>(*value);
 }
 
-absl::StatusOr<uint64_t> SqlRows::Count(std::string_view name) {
+absl::StatusOr<uint64_t> SqlRows::Count(std::string_view name, uint64_t by) {
   static constexpr char kCount[] =
-      "UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value";
+      "UPDATE counter SET value = value + ? WHERE name = ? RETURNING value";
   MUSTER_ASSIGN_OR_RETURN(Statement count, db_.Prepare(kCount));
-  MUSTER_ASSIGN_OR_RETURN(const auto value, count.Bind(name).One(ReadNumber));
+  MUSTER_ASSIGN_OR_RETURN(const auto value, count.BindAll(by, name).One(ReadNumber));
   if (!value.has_value()) return absl::DataLossError("a row of table counter is missing");
   MUSTER_RETURN_IF_ERROR(count.Run());
   return static_cast<uint64_t>(*value);

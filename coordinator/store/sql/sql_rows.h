@@ -82,6 +82,7 @@ class SqlRows {
   absl::Status PostponeTask(const std::string& key, uint64_t fence, Timestamp due);
   absl::Status AddUsage(const UsageRecord& delta);
   absl::StatusOr<uint64_t> NextGeneration();
+  absl::Status SkipGenerations(uint64_t by);
   absl::Status DeleteModel(const ModelVersion& id);
   absl::StatusOr<size_t> DeleteInvocations(const JobId& job, size_t limit);
   absl::StatusOr<size_t> DeleteUsage(const std::string& job);
@@ -127,7 +128,7 @@ class SqlRows {
 
   absl::StatusOr<AuditChain> HoldAuditChain(const std::string& chain);
   absl::StatusOr<uint64_t> Counter(std::string_view name) const;
-  absl::StatusOr<uint64_t> Count(std::string_view name);
+  absl::StatusOr<uint64_t> Count(std::string_view name, uint64_t by = 1);
   absl::StatusOr<uint64_t> NextFence();
 
   Database& db_;

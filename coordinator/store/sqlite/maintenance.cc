@@ -54,16 +54,4 @@ absl::Status CheckSqliteIntegrity(const std::filesystem::path& file) {
   return absl::DataLossError(StrCat(file.string(), " is damaged: ", StrJoin(found, "; ")));
 }
 
-absl::Status AdvanceSqliteGeneration(const std::filesystem::path& file, int64_t by) {
-  MUSTER_ASSIGN_OR_RETURN(const auto connection, OpenExisting(file, Connection::Mode::kReadWrite));
-  MUSTER_RETURN_IF_ERROR(connection->Execute("BEGIN IMMEDIATE"));
-  {
-    MUSTER_ASSIGN_OR_RETURN(
-        Statement advance,
-        connection->Prepare("UPDATE counter SET value = value + ? WHERE name = 'generation'"));
-    MUSTER_RETURN_IF_ERROR(advance.Bind(by).Run());
-  }
-  return connection->Execute("COMMIT");
-}
-
 }  // namespace muster

@@ -1,7 +1,6 @@
 // What backup, restore, migrate and doctor do with the SQLite file itself.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 
 #include "absl/status/status.h"
@@ -19,9 +18,5 @@ absl::Status SnapshotSqlite(const std::filesystem::path& file, const std::filesy
 
 // DataLoss if SQLite finds the file damaged, with what it found.
 absl::Status CheckSqliteIntegrity(const std::filesystem::path& file);
-
-// Moves the generation of desired state past all that were given before `by` more. Of a file that
-// nobody has open.
-absl::Status AdvanceSqliteGeneration(const std::filesystem::path& file, int64_t by);
 
 }  // namespace muster

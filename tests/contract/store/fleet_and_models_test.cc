@@ -215,6 +215,20 @@ TEST_P(FleetAndModels, GenerationsCountUpFromOneAndAFailedWriteCountsNothing) {
   EXPECT_EQ(*Read([](const StoreReader& r) { return r.CurrentGeneration(); }), 2u);
 }
 
+TEST_P(FleetAndModels, GenerationsThatAreSkippedAreNeverGiven) {
+  ASSERT_OK(Write([](StoreTx& tx) { return tx.SkipGenerations(uint64_t{1} << 32); }));
+  EXPECT_TRUE(absl::IsCancelled(Write([](StoreTx& tx) {
+    MUSTER_RETURN_IF_ERROR(tx.SkipGenerations(7));
+    return absl::CancelledError("stop");
+  })));
+  uint64_t next = 0;
+  ASSERT_OK(Write([&](StoreTx& tx) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(next, tx.NextGeneration());
+    return absl::OkStatus();
+  }));
+  EXPECT_EQ(next, (uint64_t{1} << 32) + 1);
+}
+
 TEST_P(FleetAndModels, UsageAddsUpForEachJobAndDevice) {
   const auto add = [&](const char* job, const char* device, uint64_t bytes) {
     ASSERT_OK(Write([&](StoreTx& tx) {

@@ -105,6 +105,15 @@ TEST_F(PostgresOpen, ADatabaseSaysWhatItIsAndWhetherItTakesWrites) {
   EXPECT_TRUE(read_only->read_only);
 }
 
+TEST_F(PostgresOpen, WhoeverHasTheDatabaseIsNamed) {
+  const auto store = OpenPostgresStore({.url = url_ + "&application_name=replica-7"});
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_OK((*store)->Write([](StoreTx& tx) { return tx.NextGeneration().status(); }));
+  const absl::Status refused = CheckNobodyServes(url_ + "&application_name=replica-7");
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("pid "));
+}
+
 TEST_F(PostgresOpen, ADatabaseOfAnotherProgramIsRefused) {
   Sql("CREATE TABLE bookmarks (url TEXT)");
   const absl::Status refused = Open().status();

@@ -93,6 +93,28 @@ TEST(Commands, AFailureSaysWhichFolder) {
   EXPECT_THAT(answer.err, HasSubstr("/nonexistent/state"));
 }
 
+TEST(Commands, ANewTimelineNeedsAStoreThatWasRestored) {
+  const TempFolder folder;
+  const std::string state = folder.path() / "state";
+  EXPECT_EQ(RunWith({"timeline", "new", "-d", state}).code, kExitFailed);
+  ASSERT_EQ(RunWith({"init", "-d", state}).code, kExitDone);
+  const Answer done = RunWith({"timeline", "new", "-d", state, "--json"});
+  EXPECT_EQ(done.code, kExitDone) << done.err;
+  EXPECT_EQ(done.out, "{\"finished_jobs\":0,\"jobs\":[],\"revoked_tokens\":0}\n");
+  EXPECT_EQ(RunWith({"timeline", "new", "--store", "mysql://h/db"}).code, kExitUsage);
+}
+
+TEST(Commands, TheBackupOfAStoreElsewhereNamesWhatARestoreOfItNeeds) {
+  const TempFolder folder;
+  const std::string state = folder.path() / "state";
+  ASSERT_EQ(RunWith({"init", "-d", state, "--store", "sqlite:" + state + "-store"}).code,
+            kExitDone);
+  const Answer refused = RunWith({"backup", "-d", state, "--out", state + "-backup"});
+  EXPECT_EQ(refused.code, kExitFailed);
+  EXPECT_THAT(refused.err, HasSubstr("pg_dump"));
+  EXPECT_THAT(refused.err, HasSubstr("muster-coordinator timeline new"));
+}
+
 // A rotation by commands alone, over a store in which nobody has enrolled.
 TEST(Commands, ARotationGoesItsWayAndSaysWhatIsNext) {
   const TempFolder folder;

@@ -103,6 +103,16 @@ TEST_F(TimelineTest, TheIdempotencyKeyStaysWithWhoDoesTheWork) {
   EXPECT_EQ(again->id, timeline.jobs[0].now);
 }
 
+TEST_F(TimelineTest, TheGenerationJumpsPastAllThatDevicesMayHaveSeen) {
+  Begin();
+  EXPECT_TRUE(store_
+                  ->Read([&](const StoreReader& reader) -> absl::Status {
+                    EXPECT_GE(reader.CurrentGeneration().value(), kGenerationJump);
+                    return absl::OkStatus();
+                  })
+                  .ok());
+}
+
 TEST_F(TimelineTest, OpenTokensAreRevokedAndTheLogSaysSo) {
   const auto open = CreateToken(*context_, 2, hours(1), {}, "operator/test").value();
   const auto brief = CreateToken(*context_, 2, hours(1), {}, "operator/test").value();
