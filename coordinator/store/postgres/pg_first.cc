@@ -22,4 +22,9 @@ absl::StatusOr<std::unique_ptr<PgConnection>> FirstConnection(const PgConnector&
                            });
 }
 
+absl::StatusOr<std::unique_ptr<PgConnection>> FirstConnection(const PostgresOptions& options) {
+  MUSTER_ASSIGN_OR_RETURN(const PgConnector connector, MakeConnector(options));
+  return FirstConnection(connector, options);
+}
+
 }  // namespace muster

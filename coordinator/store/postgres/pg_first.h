@@ -13,5 +13,7 @@ absl::StatusOr<PgConnector> MakeConnector(const PostgresOptions& options);
 // Waits for the server up to `options.away_timeout`.
 absl::StatusOr<std::unique_ptr<PgConnection>> FirstConnection(const PgConnector& connector,
                                                               const PostgresOptions& options);
+// The same for whoever needs one connection and no more.
+absl::StatusOr<std::unique_ptr<PgConnection>> FirstConnection(const PostgresOptions& options);
 
 }  // namespace muster

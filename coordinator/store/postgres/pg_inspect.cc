@@ -37,8 +37,7 @@ Duration Ahead(Timestamp server, Timestamp asked, Timestamp answered) {
 }  // namespace
 
 absl::StatusOr<StoreSchema> InspectPostgresSchema(const PostgresOptions& options) {
-  MUSTER_ASSIGN_OR_RETURN(const PgConnector connector, MakeConnector(options));
-  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
+  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(options));
   MUSTER_ASSIGN_OR_RETURN(const int64_t found, SchemaVersion(*db));
   return CompareSchema(found, PostgresMigrations());
 }
@@ -50,8 +49,7 @@ absl::StatusOr<DatabaseState> InspectPostgres(const PostgresOptions& options) {
       " pg_database_size(current_database()),"
       " current_setting('default_transaction_read_only') = 'on',"
       " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-  MUSTER_ASSIGN_OR_RETURN(const PgConnector connector, MakeConnector(options));
-  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
+  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(options));
   MUSTER_ASSIGN_OR_RETURN(Statement ask, db->Prepare(kAsk));
   SystemClock clock;
   const Timestamp asked = clock.Now();
@@ -70,8 +68,7 @@ absl::Status CheckNoSessions(const PostgresOptions& options) {
       "SELECT pid::bigint, usename::text, coalesce(host(client_addr), '') FROM pg_stat_activity"
       " WHERE datname = current_database() AND pid <> pg_backend_pid()"
       " AND application_name IN (?, current_setting('application_name')) ORDER BY pid";
-  MUSTER_ASSIGN_OR_RETURN(const PgConnector connector, MakeConnector(options));
-  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(connector, options));
+  MUSTER_ASSIGN_OR_RETURN(const auto db, FirstConnection(options));
   MUSTER_ASSIGN_OR_RETURN(Statement find, db->Prepare(kFind));
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> sessions,
                           find.Bind(kApplicationName).All(ReadSession));
